@@ -1,0 +1,303 @@
+"""One repository's commits as arrays, and the walk over them.
+
+A repository's commits are cut into chains, each commit followed by its first parent where no
+other chain has it yet, and numbered chain by chain from the newest commit on. What is reachable
+from a commit is then a suffix of its chain and of each chain that an edge leads into, so a walk
+costs one step for each merge and branch, not for each commit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from govc_search.errors import QueryError
+
+__all__ = ["History", "Positions"]
+
+Positions = npt.NDArray[np.uint64]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+_CACHE_BYTES: Final = 64 << 20
+_NIBBLES: Final = np.zeros(256, np.uint64)
+for _digit in range(16):
+    _NIBBLES[ord(f"{_digit:x}")] = _digit
+
+
+@dataclass(slots=True)
+class _Reach:
+    """Chains over a graph, and the walk along them; numbers are those of the commits."""
+
+    rank: Ints  # commit -> place in chain order
+    order: Ints  # place -> commit
+    ends: list[int]  # chain -> the place after its last commit
+    chain: list[int]  # place -> chain
+    starts: list[int]  # place -> the first of its edges that leave the chain
+    targets: list[int]  # edge -> place it leads to
+    count: int
+
+    @classmethod
+    def over(cls, count: int, edge_from: Ints, edge_to: Ints) -> _Reach:
+        """Returns the chains; a commit's first edge leads to its first parent."""
+        # The first edge of each commit, and of those that share a target the last one, go on
+        # in the chain.
+        first = np.full(count, -1, np.int64)
+        first[edge_from[::-1]] = edge_to[::-1]
+        claimed = np.full(count, -1, np.int64)
+        having = np.flatnonzero(first >= 0)
+        claimed[first[having]] = having
+        following = np.full(count, -1, np.int64)
+        taken = np.flatnonzero(claimed >= 0)
+        following[claimed[taken]] = taken
+        # Pointer jumping: after k rounds each commit knows its 2**k-th predecessor's distance.
+        head = np.arange(count)
+        before = claimed.copy()
+        head[taken] = before[taken]
+        depth = (claimed >= 0).astype(np.int64)
+        active = taken
+        # Hashes cannot form a circle, forged ones could: the rounds are counted.
+        for _ in range(count.bit_length() + 1):
+            if not len(active):
+                break
+            via = head[active]
+            depth_via, head_via = depth[via], head[via]
+            depth[active] += depth_via
+            head[active] = head_via
+            active = active[head_via != via]
+        order = np.lexsort((depth, head))
+        rank = np.empty(count, np.int64)
+        rank[order] = np.arange(count)
+        begins = depth[order] == 0
+        chain = np.cumsum(begins) - 1
+        ends = np.append(np.flatnonzero(begins)[1:], count) if count else np.zeros(0, np.int64)
+        leaving = following[edge_from] != edge_to
+        sources, targets = rank[edge_from[leaving]], rank[edge_to[leaving]]
+        by_source = np.argsort(sources, kind="stable")
+        starts = np.searchsorted(sources[by_source], np.arange(count + 1))
+        return cls(
+            rank,
+            order,
+            ends.tolist(),
+            chain.tolist(),
+            starts.tolist(),
+            targets[by_source].tolist(),
+            count,
+        )
+
+    def from_(self, tips: Sequence[int]) -> Bools:
+        """Returns which commits are reached from the tips, themselves included."""
+        ends, chain, starts, targets = self.ends, self.chain, self.starts, self.targets
+        reached: dict[int, int] = {}
+        stack = [int(self.rank[t]) for t in tips]
+        while stack:
+            place = stack.pop()
+            of = chain[place]
+            until = reached.get(of)
+            if until is None:
+                until = ends[of]
+            elif place >= until:
+                continue
+            reached[of] = place
+            stack.extend(targets[starts[place] : starts[until]])
+        marks = np.zeros(self.count + 1, np.int8)
+        if reached:
+            marks[np.fromiter(reached.values(), np.int64)] = 1
+            closing = np.fromiter((ends[of] for of in reached), np.int64)
+            marks[closing] -= 1
+        out = np.empty(self.count, np.bool_)
+        out[self.order] = np.cumsum(marks[:-1], dtype=np.int8).astype(np.bool_)
+        return out
+
+
+@dataclass(slots=True)
+class History:
+    """One repository's commits, numbered by position, with their parents.
+
+    `hashes` are the raw hexadecimal digits; `key` their first 16 as a number, `by_key` the
+    commits in the order of it. `parents[offsets[i]:offsets[i + 1]]` are commit `i`'s, -1 where
+    one is not indexed; `missing` names those by place in `parents`.
+    """
+
+    positions: Positions
+    hashes: npt.NDArray[np.bytes_]
+    key: Positions
+    by_key: Ints
+    offsets: Ints
+    parents: Ints
+    missing: tuple[Ints, npt.NDArray[np.bytes_]]
+    edge_from: Ints
+    edge_to: Ints
+    _down: _Reach | None = None
+    _up: _Reach | None = None
+    _cache: OrderedDict[tuple[int, ...], Bools] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def empty(cls) -> History:
+        """Returns the history without a commit, to extend."""
+        none, digits = np.zeros(0, np.int64), np.zeros(0, "S40")
+        unsigned = np.zeros(0, np.uint64)
+        return cls(
+            unsigned,
+            digits,
+            unsigned,
+            none,
+            np.zeros(1, np.int64),
+            none,
+            (none, digits),
+            none,
+            none,
+        )
+
+    def extended(self, rows: pa.Table) -> History:
+        """Returns the history with later commits (position, hash, parents) added."""
+        lists = rows.column("parents").combine_chunks()
+        hashes = np.concatenate([self.hashes, _digits(rows.column("hash"))])
+        key = _keys(hashes)
+        by_key = np.argsort(key, kind="stable")
+        sizes = np.diff(lists.offsets.to_numpy()).astype(np.int64)
+        offsets = np.concatenate([self.offsets, self.offsets[-1] + np.cumsum(sizes)])
+        wanted = _digits(lists.flatten())
+        places = np.concatenate(
+            [self.missing[0], np.arange(len(self.parents), len(self.parents) + len(wanted))]
+        )
+        wanted = np.concatenate([self.missing[1], wanted])
+        parents = np.concatenate([self.parents, np.full(int(sizes.sum()), -1, np.int64)])
+        found = _look_up(wanted, hashes, key, by_key)
+        parents[places] = found
+        still = found < 0
+        edge_from = np.repeat(np.arange(len(hashes)), np.diff(offsets))
+        there = parents >= 0
+        return History(
+            np.concatenate([self.positions, rows.column("position").to_numpy()]),
+            hashes,
+            key,
+            by_key,
+            offsets,
+            parents,
+            (places[still], wanted[still]),
+            edge_from[there],
+            parents[there],
+        )
+
+    def numbers(self, positions: Iterable[int]) -> list[int]:
+        """Returns the numbers of these commits, ascending; raises QueryError on another's."""
+        wanted = np.unique(np.fromiter(positions, np.uint64))
+        at = np.searchsorted(self.positions, wanted)
+        inside = np.minimum(at, max(0, len(self.positions) - 1))
+        if len(wanted) and (not len(self.positions) or (self.positions[inside] != wanted).any()):
+            raise QueryError(
+                "unknown_revision", "a position that is not a commit of the repository"
+            )
+        return [int(i) for i in at]
+
+    def named(self, selected: Bools) -> Positions:
+        """Returns the positions of the selected commits, ascending."""
+        return self.positions[selected]
+
+    def parents_of(self, number: int) -> list[int]:
+        """Returns the parents' numbers, -1 for those that are not indexed."""
+        return [int(p) for p in self.parents[self.offsets[number] : self.offsets[number + 1]]]
+
+    def hash_of(self, number: int) -> str:
+        """Returns the full hash."""
+        return bytes(self.hashes[number]).decode()
+
+    def find(self, prefix: str) -> list[int]:
+        """Returns the commits whose hash begins with `prefix` (lower-case hexadecimal)."""
+        digits = prefix[:16]
+        low = int(digits.ljust(16, "0"), 16)
+        high = int(digits.ljust(16, "f"), 16)
+        ordered = self.key[self.by_key]
+        begin = np.searchsorted(ordered, np.uint64(low), "left")
+        end = np.searchsorted(ordered, np.uint64(high), "right")
+        numbers = self.by_key[begin:end]
+        return [int(n) for n in numbers if self.hash_of(int(n)).startswith(prefix)]
+
+    def reach(self, tips: Sequence[int]) -> Bools:
+        """Returns which commits the tips reach; not to be written to."""
+        key = tuple(tips)
+        with self._lock:
+            known = self._cache.get(key)
+            if known is not None:
+                self._cache.move_to_end(key)
+                return known
+            if self._down is None:
+                self._down = _Reach.over(len(self.positions), self.edge_from, self.edge_to)
+            down = self._down
+        found = down.from_(key)
+        with self._lock:
+            self._cache[key] = found
+            while len(self._cache) * len(found) > _CACHE_BYTES and len(self._cache) > 1:
+                self._cache.popitem(last=False)
+        return found
+
+    def reach_up(self, tips: Sequence[int]) -> Bools:
+        """Returns which commits reach the tips."""
+        with self._lock:
+            if self._up is None:
+                by_parent = np.argsort(self.edge_to, kind="stable")
+                self._up = _Reach.over(
+                    len(self.positions), self.edge_to[by_parent], self.edge_from[by_parent]
+                )
+        return self._up.from_(tips)
+
+    def tips_of(self, selected: Bools) -> Bools:
+        """Returns the selected commits that have no selected child."""
+        tips = selected.copy()
+        tips[self.edge_to[selected[self.edge_from]]] = False
+        return tips
+
+
+def _digits(hashes: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.bytes_]:
+    whole = hashes.combine_chunks() if isinstance(hashes, pa.ChunkedArray) else hashes
+    if not len(whole):
+        return np.zeros(0, "S40")
+    ends = whole.cast(pa.large_string()).buffers()[1]
+    offsets = np.frombuffer(ends, np.int64)[whole.offset : whole.offset + len(whole) + 1]
+    sizes = np.diff(offsets)
+    if (sizes == sizes[0]).all() and sizes[0]:
+        data = np.frombuffer(whole.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+        return np.ascontiguousarray(data).view(f"S{sizes[0]}")
+    return np.array(whole.to_pylist(), dtype="S")
+
+
+def _keys(hashes: npt.NDArray[np.bytes_]) -> Positions:
+    width = hashes.dtype.itemsize
+    digits = np.ascontiguousarray(hashes).view(np.uint8).reshape(len(hashes), width)[:, :16]
+    key = np.zeros(len(hashes), np.uint64)
+    for i in range(digits.shape[1]):
+        key = key << np.uint64(4) | _NIBBLES[digits[:, i]]
+    return key
+
+
+def _look_up(
+    wanted: npt.NDArray[np.bytes_], hashes: npt.NDArray[np.bytes_], key: Positions, by_key: Ints
+) -> Ints:
+    """Returns the number of the commit of each wanted hash, -1 where there is none."""
+    found = np.full(len(wanted), -1, np.int64)
+    if not len(hashes) or not len(wanted):
+        return found
+    ordered = key[by_key]
+    keys = _keys(wanted)
+    at = np.searchsorted(ordered, keys)
+    # Hashes that share their first digits lie side by side.
+    pending = np.arange(len(wanted))
+    while len(pending):
+        place = at[pending]
+        pending = pending[place < len(ordered)]
+        pending = pending[ordered[at[pending]] == keys[pending]]
+        candidate = by_key[at[pending]]
+        equal = hashes[candidate] == wanted[pending]
+        found[pending[equal]] = candidate[equal]
+        pending = pending[~equal]
+        at[pending] += 1
+    return found
