@@ -1,0 +1,473 @@
+"""Names to tables, columns and types: syntax tree to bound query.
+
+Parameters are bound here too, so a bound query holds values and needs nothing more from the
+user. `Binder` knows queries and scopes; `expressions` binds what stands inside them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from govc_search import catalog
+from govc_search.errors import QueryError, Span
+from govc_search.ql import ast, bound
+from govc_search.settings import Settings
+
+__all__ = ["Binder", "Scope", "bind"]
+
+Params = Mapping[str, object] | Sequence[object] | None
+
+
+@dataclass(slots=True)
+class Scope:
+    """The relations that names may mean, and the query around."""
+
+    parent: Scope | None
+    relations: list[bound.Scan | bound.Derived] = field(default_factory=list)
+    # Columns joined with USING: the name means the left one and `*` shows it once.
+    merged: dict[str, set[int]] = field(default_factory=dict)
+    # What SELECT calls its items, for GROUP BY, HAVING, QUALIFY and ORDER BY.
+    aliases: dict[str, bound.Expr] = field(default_factory=dict)
+    aggregates_allowed: bool = True
+    # Text predicates met so far, for SCORE, HIGHLIGHT and SNIPPET.
+    matches: list[bound.TextMatch] = field(default_factory=list)
+
+
+def bind(query: ast.Query, source: str, params: Params, settings: Settings, now: datetime) -> bound.BoundQuery:
+    """Returns the bound query of a syntax tree.
+
+    Raises QueryError with the place in `source`.
+    """
+    binder = Binder(source, params, settings, now)
+    result = binder.query(query, None)
+    binder.check_parameters()
+    return result
+
+
+class Binder:
+    """Binds one statement."""
+
+    def __init__(self, source: str, params: Params, settings: Settings, now: datetime) -> None:
+        from govc_search.ql.expressions import ExpressionBinder
+
+        self.source = source
+        self.settings = settings
+        self.now = now
+        self.params: dict[str, object] = (
+            dict(params)
+            if isinstance(params, Mapping)
+            else {str(i): v for i, v in enumerate(params or (), 1)}
+        )
+        self.used_params: set[str] = set()
+        self.warnings: list[str] = []
+        self.ids = 0
+        self.ctes: list[dict[str, bound.Derived]] = []
+        self.expressions = ExpressionBinder(self)
+
+    def error(self, code: str, message: str, span: Span, hint: str | None = None) -> QueryError:
+        return QueryError(code, message, hint=hint, span=span, source=self.source)
+
+    def next_id(self) -> int:
+        self.ids += 1
+        return self.ids
+
+    def check_parameters(self) -> None:
+        extra = sorted(set(self.params) - self.used_params)
+        if extra:
+            raise QueryError(
+                "unused_parameter",
+                f"the query has no parameter {', '.join('$' + e for e in extra)}",
+                hint="leave it out, or write it into the query",
+            )
+
+    # Queries
+
+    def query(self, query: ast.Query, parent: Scope | None) -> bound.BoundQuery:
+        self.ctes.append({})
+        if query.recursive:
+            raise self.error(
+                "unsupported", "recursive common table expressions are not there yet", query.span
+            )
+        ctes = []
+        for cte in query.ctes:
+            inner = self.query(cte.query, parent)
+            number = self.next_id()
+            names = self._rename(inner.names, cte.columns, cte.span)
+            ctes.append((number, inner))
+            self.ctes[-1][cte.name.lower()] = bound.Derived(
+                0, cte.name, None, number, names, inner.types
+            )
+        body, scope = self._body(query.body, parent)
+        order = self._order(query, body, scope)
+        if isinstance(body, bound.BoundSelect) and body.distinct:
+            for key, item in zip(order, query.order_by, strict=False):
+                if not isinstance(key.expr, bound.Output):
+                    raise self.error(
+                        "order_not_selected",
+                        "with DISTINCT, ORDER BY can only name what is selected",
+                        item.span,
+                    )
+        result = bound.BoundQuery(
+            body,
+            tuple(ctes),
+            order,
+            self._count(query.limit, "LIMIT"),
+            self._count(query.offset, "OFFSET") or 0,
+        )
+        self.ctes.pop()
+        return result
+
+    def _body(self, body: ast.Body, parent: Scope | None) -> tuple[bound.Body, Scope | None]:
+        match body:
+            case ast.Select():
+                return self._select(body, parent)
+            case ast.Query():
+                return self.query(body, parent), None
+            case ast.Values():
+                return self._values(body, parent), None
+            case ast.SetOperation():
+                left, _ = self._body(body.left, parent)
+                right, _ = self._body(body.right, parent)
+                if len(left.names) != len(right.names):
+                    raise self.error(
+                        "column_count",
+                        f"{body.op} of {len(left.names)} and {len(right.names)} columns",
+                        body.span,
+                        "both sides need the same number",
+                    )
+                op = body.op + (" ALL" if body.all else "")
+                types = tuple(
+                    a if b == "NULL" else b if a == "NULL" else a
+                    for a, b in zip(left.types, right.types, strict=True)
+                )
+                return bound.BoundSet(op, left, right, left.names, types), None
+
+    def _values(self, values: ast.Values, parent: Scope | None) -> bound.BoundValues:
+        scope = Scope(parent)
+        rows = tuple(tuple(self.expressions.bind(e, scope) for e in row) for row in values.rows)
+        if len({len(r) for r in rows}) > 1:
+            raise self.error("column_count", "the rows of VALUES differ in length", values.span)
+        names = tuple(f"col{i}" for i in range(len(rows[0])))
+        return bound.BoundValues(names, tuple(e.type for e in rows[0]), rows)
+
+    def _select(self, select: ast.Select, parent: Scope | None) -> tuple[bound.BoundSelect, Scope]:
+        scope = Scope(parent)
+        relation = self._from(select.from_, scope) if select.from_ else None
+        x = self.expressions
+        # WHERE first: SCORE and HIGHLIGHT in the list speak of its text predicates.
+        where = self._where(select.where, scope) if select.where else ()
+        names: list[str] = []
+        exprs: list[bound.Expr] = []
+        for item in select.items:
+            if isinstance(item.expr, ast.Star):
+                for name, column in self._star(item.expr, scope):
+                    names.append(name)
+                    exprs.append(column)
+                continue
+            expr = x.bind(item.expr, scope, top=True)
+            names.append(item.alias or self._name(item.expr))
+            exprs.append(expr)
+            if item.alias:
+                scope.aliases.setdefault(item.alias.lower(), expr)
+        group = tuple(self._group_key(e, scope, exprs) for e in select.group_by)
+        having = x.condition(select.having, scope, "HAVING") if select.having else None
+        qualify = x.condition(select.qualify, scope, "QUALIFY") if select.qualify else None
+        result = bound.BoundSelect(
+            tuple(names), tuple(exprs), relation, where, group,
+            select.group_all, having, qualify, select.distinct,
+        )  # fmt: skip
+        if group or having is not None or any(_has_aggregate(e) for e in exprs):
+            if not select.group_all:
+                for item, expr in zip(select.items, exprs, strict=False):
+                    self._check_grouped(expr, group, item.expr.span)
+                if having is not None and select.having is not None:
+                    self._check_grouped(having, group, select.having.span)
+        return result, scope
+
+    def _where(self, where: ast.Expr, scope: Scope) -> tuple[bound.Expr, ...]:
+        scope.aggregates_allowed = False
+        parts = where.operands if isinstance(where, ast.And) else (where,)
+        result: list[bound.Expr] = []
+        for part in parts:
+            expr = self.expressions.condition(part, scope, "WHERE")
+            if isinstance(expr, bound.Junction) and expr.op == "AND":
+                result += expr.operands
+            else:
+                result.append(expr)
+        scope.aggregates_allowed = True
+        leaves = sum(1 for e in result for n in bound.walk(e) if isinstance(n, bound.Constant | bound.Column))
+        limit = self.settings.size("query_leaves")
+        if leaves > 2 * limit:
+            raise self.error(
+                "too_many_leaves",
+                f"the condition has more than {limit} leaves",
+                where.span,
+                "the setting query_leaves is the limit",
+            )
+        return tuple(result)
+
+    def _name(self, expr: ast.Expr) -> str:
+        match expr:
+            case ast.Name():
+                return expr.parts[-1].lower() if self._known(expr.parts[-1]) else expr.parts[-1]
+            case ast.Cast():
+                return self._name(expr.operand)
+        text = " ".join(self.source[expr.span.start : expr.span.end].split())
+        return text if len(text) <= 60 else text[:59] + "…"
+
+    def _known(self, name: str) -> bool:
+        return any(t.column(name) for t in catalog.TABLES)
+
+    def _group_key(self, key: ast.Expr, scope: Scope, exprs: list[bound.Expr]) -> bound.Expr:
+        if isinstance(key, ast.Literal) and isinstance(key.value, int) and not isinstance(key.value, bool):
+            return exprs[self._ordinal(key.value, len(exprs), key.span, "GROUP BY")]
+        if isinstance(key, ast.Name) and len(key.parts) == 1:
+            found = scope.aliases.get(key.parts[0].lower())
+            if found is not None and self.expressions.find(key, scope) is None:
+                return found
+        return self.expressions.bind(key, scope)
+
+    def _ordinal(self, number: int, count: int, span: Span, clause: str) -> int:
+        if not 1 <= number <= count:
+            raise self.error(
+                "unknown_position", f"{clause} {number}, but {count} columns are selected", span
+            )
+        return number - 1
+
+    def _check_grouped(self, expr: bound.Expr, group: tuple[bound.Expr, ...], span: Span) -> None:
+        if expr in group or isinstance(expr, bound.Aggregate | bound.Constant | bound.Output):
+            return
+        if isinstance(expr, bound.WindowCall):
+            return
+        if isinstance(expr, bound.Column | bound.Score):
+            name = expr.column.name if isinstance(expr, bound.Column) else "score()"
+            raise self.error(
+                "not_grouped",
+                f'"{name}" is neither grouped nor aggregated',
+                span,
+                f"add it to GROUP BY, or use any_value({name})",
+            )
+        for f in expr.__dataclass_fields__:
+            value = getattr(expr, f)
+            for child in value if isinstance(value, tuple) else (value,):
+                if isinstance(child, bound.Expr) and not isinstance(child, bound.Subquery):
+                    self._check_grouped(child, group, span)
+
+    def _order(
+        self, query: ast.Query, body: bound.Body, scope: Scope | None
+    ) -> tuple[bound.OrderKey, ...]:
+        if query.order_all:
+            return tuple(
+                bound.OrderKey(bound.Output(i, t), False, None) for i, t in enumerate(body.types)
+            )
+        keys = []
+        for item in query.order_by:
+            expr = self._order_expr(item.expr, body, scope)
+            keys.append(bound.OrderKey(expr, item.descending, item.nulls_first))
+        return tuple(keys)
+
+    def _order_expr(self, expr: ast.Expr, body: bound.Body, scope: Scope | None) -> bound.Expr:
+        if isinstance(expr, ast.Literal) and isinstance(expr.value, int):
+            i = self._ordinal(expr.value, len(body.names), expr.span, "ORDER BY")
+            return bound.Output(i, body.types[i])
+        if isinstance(expr, ast.Name) and len(expr.parts) == 1:
+            wanted = expr.parts[0].lower()
+            for i, name in enumerate(body.names):
+                if name.lower() == wanted:
+                    return bound.Output(i, body.types[i])
+        if scope is None or not isinstance(body, bound.BoundSelect):
+            raise self.error(
+                "unknown_column",
+                "ORDER BY after a set operation can only name columns of the result",
+                expr.span,
+            )
+        result = self.expressions.bind(expr, scope)
+        if result in body.exprs:
+            i = body.exprs.index(result)
+            return bound.Output(i, body.types[i])
+        if body.group_by or any(_has_aggregate(e) for e in body.exprs):
+            self._check_grouped(result, body.group_by, expr.span)
+        return result
+
+    def _count(self, expr: ast.Expr | None, clause: str) -> int | None:
+        if expr is None:
+            return None
+        value = self.expressions.bind(expr, Scope(None))
+        if isinstance(value, bound.Constant):
+            if value.value is None:
+                return None
+            if isinstance(value.value, int) and not isinstance(value.value, bool) and value.value >= 0:
+                if value.value < 1 << 62:
+                    return value.value
+        raise self.error(
+            "invalid_limit", f"{clause} takes a whole number from 0, or a parameter", expr.span
+        )
+
+    # FROM
+
+    def _from(self, item: ast.FromItem, scope: Scope) -> bound.Relation:
+        match item:
+            case ast.TableName():
+                return self._table(item, scope)
+            case ast.DerivedTable():
+                inner = self.query(item.query, scope if item.lateral else scope.parent)
+                names = self._rename(inner.names, item.columns, item.span)
+                derived = bound.Derived(
+                    self.next_id(), item.alias or "", inner, None, names, inner.types, item.lateral
+                )
+                self._add(derived, scope, item.span)
+                return derived
+            case ast.Join():
+                return self._join(item, scope)
+
+    def _rename(self, names: tuple[str, ...], columns: tuple[str, ...], span: Span) -> tuple[str, ...]:
+        if len(columns) > len(names):
+            raise self.error(
+                "column_count", f"{len(columns)} names for {len(names)} columns", span
+            )
+        return columns + names[len(columns) :]
+
+    def _add(self, relation: bound.Scan | bound.Derived, scope: Scope, span: Span) -> None:
+        for other in scope.relations:
+            if other.alias and other.alias.lower() == relation.alias.lower():
+                raise self.error(
+                    "duplicate_alias",
+                    f'"{relation.alias}" names two tables',
+                    span,
+                    "give one of them another alias",
+                )
+        scope.relations.append(relation)
+
+    def _table(self, item: ast.TableName, scope: Scope) -> bound.Scan | bound.Derived:
+        for ctes in reversed(self.ctes):
+            if item.name.lower() in ctes:
+                derived = replace(
+                    ctes[item.name.lower()], id=self.next_id(), alias=item.alias or item.name
+                )
+                self._add(derived, scope, item.span)
+                return derived
+        table = catalog.table(item.name)
+        if table is None:
+            raise self.unknown_table(item.name, item.span)
+        scan = bound.Scan(self.next_id(), item.alias or item.name, table)
+        self._add(scan, scope, item.span)
+        return scan
+
+    def unknown_table(self, name: str, span: Span) -> QueryError:
+        known = [n for t in catalog.TABLES for n in (t.name, *t.aliases)]
+        known += [n for ctes in self.ctes for n in ctes]
+        near = difflib.get_close_matches(name.lower(), known, 1)
+        return self.error(
+            "unknown_table",
+            f'no table "{name}"',
+            span,
+            f'did you mean "{near[0]}"?' if near else "SHOW TABLES lists them",
+        )
+
+    def _join(self, item: ast.Join, scope: Scope) -> bound.Join:
+        left = self._from(item.left, scope)
+        left_relations = list(scope.relations)
+        right = self._from(item.right, scope)
+        right_relations = scope.relations[len(left_relations) :]
+        if item.kind == "cross":
+            return bound.Join("cross", left, right, None)
+        if item.on is not None:
+            on = self.expressions.condition(item.on, scope, "ON")
+        else:
+            on = self._using(item, scope, left_relations, right_relations)
+        if item.kind in ("semi", "anti"):
+            for relation in right_relations:
+                scope.relations.remove(relation)
+        return bound.Join(item.kind, left, right, on)
+
+    def _using(
+        self,
+        item: ast.Join,
+        scope: Scope,
+        lefts: list[bound.Scan | bound.Derived],
+        rights: list[bound.Scan | bound.Derived],
+    ) -> bound.Expr:
+        """Binds USING; `hash` brings `repo` along, and both are one position where both have it."""
+        conditions: list[bound.Expr] = []
+        names = [n.lower() for n in item.using]
+        for name in names:
+            l = self._in_side(name, lefts, scope, item.span)
+            r = self._in_side(name, rights, scope, item.span)
+            hash_ = (
+                isinstance(l, bound.Column)
+                and isinstance(r, bound.Column)
+                and l.column.name == r.column.name == "hash"
+            )
+            if hash_:
+                assert isinstance(l, bound.Column) and isinstance(r, bound.Column)
+                self._merge(scope, ("repo", "position", "hash", *l.column.aliases), r.scan.id)
+                p = [s.table.column("position") if s.table.position else None for s in (l.scan, r.scan)]
+                if p[0] and p[1]:
+                    l, r = bound.Column(l.scan, p[0]), bound.Column(r.scan, p[1])
+                elif l.scan.table.column("repo") and r.scan.table.column("repo"):
+                    pair = tuple(
+                        bound.Column(s, c) for s in (l.scan, r.scan) if (c := s.table.column("repo"))
+                    )
+                    conditions.append(bound.Apply("({0} = {1})", pair, "BOOLEAN"))
+            else:
+                self._merge(scope, (name,), *(x.id for x in rights))
+            conditions.append(bound.Apply("({0} = {1})", (l, r), "BOOLEAN"))
+        if len(conditions) == 1:
+            return conditions[0]
+        return bound.Junction("AND", tuple(conditions))
+
+    def _merge(self, scope: Scope, names: Sequence[str], *relations: int) -> None:
+        for name in names:
+            scope.merged.setdefault(name, set()).update(relations)
+
+    def _in_side(
+        self, name: str, side: list[bound.Scan | bound.Derived], scope: Scope, span: Span
+    ) -> bound.Column | bound.DerivedColumn:
+        probe = Scope(None, list(side), scope.merged)
+        found = self.expressions.column(ast.Name((name,), span=span), probe)
+        assert isinstance(found, bound.Column | bound.DerivedColumn)
+        return found
+
+    def _star(self, star: ast.Star, scope: Scope) -> list[tuple[str, bound.Expr]]:
+        relations = scope.relations
+        if star.table is not None:
+            relations = [r for r in relations if r.alias.lower() == star.table.lower()]
+            if not relations:
+                raise self.error("unknown_table", f'no table "{star.table}" in FROM', star.span)
+        elif not relations:
+            raise self.error("unknown_table", "SELECT * needs a FROM", star.span)
+        exclude = {e.lower() for e in star.exclude}
+        seen = set()
+        result: list[tuple[str, bound.Expr]] = []
+        shown_repo = False
+        for r in relations:
+            columns: list[tuple[str, bound.Expr]]
+            if isinstance(r, bound.Scan):
+                columns = [(c.name, bound.Column(r, c)) for c in r.table.columns]
+            else:
+                columns = [
+                    (n, bound.DerivedColumn(r.id, i, t))
+                    for i, (n, t) in enumerate(zip(r.names, r.types, strict=True))
+                ]
+            for name, column in columns:
+                if star.table is None and r.id in scope.merged.get(name.lower(), ()):
+                    continue
+                if name == "repo" and star.table is None:
+                    if shown_repo:
+                        continue
+                    shown_repo = True
+                seen.add(name.lower())
+                if name.lower() not in exclude:
+                    result.append((name, column))
+        for name in sorted(exclude - seen):
+            raise self.error("unknown_column", f'EXCLUDE names no column "{name}"', star.span)
+        return result
+
+
+def _has_aggregate(expr: bound.Expr) -> bool:
+    return any(
+        isinstance(n, bound.Aggregate) for n in bound.walk(expr, into_queries=False)
+    ) and not isinstance(expr, bound.WindowCall)

@@ -1,0 +1,318 @@
+"""The bound query: every name has a table, a column and a type, every predicate its subject.
+
+Constants and parameters are values here; nothing that a user wrote stays as text to be put
+into SQL. Nodes compare by what they are, so that an expression of SELECT and the same one in
+GROUP BY are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from govc_search import catalog, textquery
+
+__all__ = [
+    "Aggregate", "Apply", "BoundQuery", "BoundSelect", "BoundSet", "BoundValues", "Body",
+    "Column", "Constant", "Derived", "DerivedColumn", "Expr", "Highlight", "Join", "Junction",
+    "LineMatch", "Negation", "OrderKey", "Output", "Predicate", "Relation", "RevisionMatch",
+    "Scan", "Score", "Subquery", "TextMatch", "WindowCall", "walk",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value: None, bool, int, float, str or datetime."""
+
+    value: object
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table of the catalog."""
+
+    scan: Scan
+    column: catalog.Column
+
+    @property
+    def type(self) -> str:
+        return self.column.type
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedColumn:
+    """The `index`-th column of a sub-query or common table expression in FROM."""
+
+    relation: int
+    index: int
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The `index`-th column of the query's own result, as ORDER BY may name it."""
+
+    index: int
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """An operator or function: our SQL with `{0}`, `{1}`, ... for the arguments."""
+
+    sql: str
+    args: tuple[Expr, ...]
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Junction:
+    """AND or OR of two or more."""
+
+    op: str
+    operands: tuple[Expr, ...]
+    type: str = "BOOLEAN"
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """NOT."""
+
+    operand: Expr
+    type: str = "BOOLEAN"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderKey:
+    """One key of an order; `nulls_first` None is DuckDB's default, last."""
+
+    expr: Expr
+    descending: bool
+    nulls_first: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """An aggregate function call; `sql` as in Apply, `{0}` alone may be `*`."""
+
+    sql: str
+    args: tuple[Expr, ...]
+    type: str
+    distinct: bool
+    order: tuple[OrderKey, ...]
+    where: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCall:
+    """A function over a window; `frame` is (unit, start kind, start, end kind, end)."""
+
+    function: Expr
+    partition: tuple[Expr, ...]
+    order: tuple[OrderKey, ...]
+    frame: tuple[str, str, Expr | None, str | None, Expr | None] | None
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery:
+    """A sub-query in an expression; `kind`: scalar, exists, in, or an operator with ANY / ALL."""
+
+    kind: str
+    query: BoundQuery
+    operand: Expr | None
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextMatch:
+    """A word predicate. With `scan` its fields are those of the scan's text index and
+    `subjects` the columns that hold them; without, `subjects` is the one text that is scanned.
+    """
+
+    scan: Scan | None
+    node: textquery.Node
+    subjects: tuple[tuple[str, Expr], ...]
+    text: str
+    type: str = "BOOLEAN"
+
+
+@dataclass(frozen=True, slots=True)
+class LineMatch:
+    """Some changed line matches: `sides` of added, removed; `mode`: contains, regex, pickaxe."""
+
+    scan: Scan
+    sides: tuple[str, ...]
+    mode: str
+    pattern: str
+    text: str
+    type: str = "BOOLEAN"
+
+
+@dataclass(frozen=True, slots=True)
+class TouchMatch:
+    """Some changed path, old or new, matches the glob (here as a regular expression)."""
+
+    scan: Scan
+    pattern: str
+    prefix: str
+    text: str
+    type: str = "BOOLEAN"
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionMatch:
+    """The row's commit is in a revision range; `kind`: range or reachable."""
+
+    scan: Scan
+    kind: str
+    revision: str
+    text: str
+    type: str = "BOOLEAN"
+
+
+Predicate = TextMatch | LineMatch | TouchMatch | RevisionMatch
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The relevance of a row by the text predicates on `scan`."""
+
+    scan: Scan
+    type: str = "DOUBLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Highlight:
+    """HIGHLIGHT or SNIPPET (`length` set), computed on the rows of the result."""
+
+    column: Column
+    open: str
+    close: str
+    length: int | None
+    type: str = "TEXT"
+
+
+Expr = (
+    Constant | Column | DerivedColumn | Output | Apply | Junction | Negation | Aggregate
+    | WindowCall | Subquery | TextMatch | LineMatch | TouchMatch | RevisionMatch | Score | Highlight
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One use of a catalog table in FROM."""
+
+    id: int
+    alias: str
+    table: catalog.Table
+
+    def __hash__(self) -> int:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A sub-query in FROM, or one use of a common table expression (`cte` is its number)."""
+
+    id: int
+    alias: str
+    query: BoundQuery | None
+    cte: int | None
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    lateral: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A join; `on` is None for a cross join."""
+
+    kind: str
+    left: Relation
+    right: Relation
+    on: Expr | None
+
+
+Relation = Scan | Derived | Join
+
+
+@dataclass(frozen=True, slots=True)
+class BoundSelect:
+    """One SELECT; `where` is a tuple of conjuncts."""
+
+    names: tuple[str, ...]
+    exprs: tuple[Expr, ...]
+    from_: Relation | None
+    where: tuple[Expr, ...]
+    group_by: tuple[Expr, ...]
+    group_all: bool
+    having: Expr | None
+    qualify: Expr | None
+    distinct: bool
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return tuple(e.type for e in self.exprs)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundValues:
+    """VALUES: rows of expressions."""
+
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: tuple[tuple[Expr, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundSet:
+    """UNION, INTERSECT, EXCEPT, perhaps with ALL in `op`."""
+
+    op: str
+    left: Body
+    right: Body
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundQuery:
+    """A whole query; `ctes` are (number, query) in the order they were written."""
+
+    body: Body
+    ctes: tuple[tuple[int, BoundQuery], ...]
+    order_by: tuple[OrderKey, ...]
+    limit: int | None
+    offset: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.body.names
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return self.body.types
+
+
+Body = BoundSelect | BoundValues | BoundSet | BoundQuery
+
+_LEAVES = (str, int, float, bool, type(None), catalog.Column, catalog.Table, Scan)
+
+
+def walk(node: object, *, into_queries: bool = True) -> Iterator[object]:
+    """Yields every node below and including `node`, parents first."""
+    if isinstance(node, tuple):
+        for item in node:
+            yield from walk(item, into_queries=into_queries)
+        return
+    if isinstance(node, _LEAVES) and not isinstance(node, Scan):
+        return
+    yield node
+    if isinstance(node, Constant | Scan | Column) or (not into_queries and isinstance(node, BoundQuery)):
+        return
+    if not hasattr(node, "__dataclass_fields__") or node.__class__.__module__ != __name__:
+        return
+    for f in fields(node):  # type: ignore[arg-type]
+        yield from walk(getattr(node, f.name), into_queries=into_queries)

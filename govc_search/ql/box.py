@@ -1,0 +1,542 @@
+"""The search box: `author:linus path:drivers/** "use after free"` to GQL.
+
+Three steps: text to terms (with their places, for errors), terms to conditions, conditions to
+one SELECT. Words of the user reach the GQL only as parameters or as quoted literals.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+
+from govc_search.errors import QueryError, Span
+
+__all__ = ["QUALIFIERS", "Qualifier", "Term", "parse_box", "quote", "to_gql"]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One word, phrase or `qualifier:value` of the box.
+
+    `qualifier` is "" for plain words; `quoted` says that all of the value stood in quotes.
+    """
+
+    qualifier: str
+    value: str
+    quoted: bool = False
+    negated: bool = False
+    span: Span = field(default=Span(0, 0), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Qualifier:
+    """One qualifier: an example of its use and one line of help."""
+
+    name: str
+    example: str
+    help: str
+
+
+QUALIFIERS: Final[tuple[Qualifier, ...]] = (
+    Qualifier("author", "author:linus", "part of the author's name or e-mail, any case"),
+    Qualifier("committer", "committer:junio", "part of the committer's name or e-mail, any case"),
+    Qualifier("email", "email:kernel.org", "part of the author's e-mail, any case"),
+    Qualifier("repo", "repo:git", "repository by name; * and ? are wildcards"),
+    Qualifier("path", "path:drivers/**", "a changed path, old or new: a glob, a file or a directory"),
+    Qualifier("ext", "ext:c", "a changed path ends in this extension"),
+    Qualifier("lang", "lang:python", "a changed file is in this language"),
+    Qualifier("hash", "hash:e83c5163", "commit hash or its beginning"),
+    Qualifier("ref", "ref:v6.1", "reachable from a branch, tag or other revision"),
+    Qualifier("range", "range:v6.0..v6.1", "in a revision range, as git has them"),
+    Qualifier("after", "after:2024-01-01", "committed at or after a date, or after:2weeks"),
+    Qualifier("before", "before:2024-06", "committed before a date"),
+    Qualifier("added", "added:strbuf_addf", "some added line contains the text"),
+    Qualifier("removed", "removed:strcpy", "some removed line contains the text"),
+    Qualifier("changed", "changed:malloc", "some added or removed line contains the text"),
+    Qualifier("message", "message:race", "the words, in order, in the message"),
+    Qualifier("subject", "subject:race", "the words, in order, in the subject"),
+    Qualifier("is", "is:merge", "merge, revert or bot"),
+    Qualifier("has", "has:trailer", "the message has trailers"),
+    Qualifier("trailer", "trailer:Fixes=e83c51", "a trailer by key, and a part of its value"),
+    Qualifier("sort", "sort:newest", "newest, oldest or relevance"),
+)
+
+_NAMES: Final = tuple(q.name for q in QUALIFIERS)
+
+# What people type out of habit from git, GitHub and other boxes. Suggested, not taken.
+_MEANT: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "since": "after", "until": "before", "date": "after", "newer": "after", "older": "before",
+        "file": "path", "filename": "path", "dir": "path", "extension": "ext", "language": "lang",
+        "branch": "ref", "tag": "ref", "rev": "ref", "revision": "ref", "user": "author",
+        "name": "author", "mail": "email", "sha": "hash", "commit": "hash", "id": "hash",
+        "title": "subject", "body": "message", "msg": "message", "order": "sort",
+        "repository": "repo", "grep": "message", "diff": "changed",
+    }  # fmt: skip
+)  # fmt: skip
+
+_QUALIFIER: Final = re.compile(r"([A-Za-z][A-Za-z_-]*):(?![:/\\])")
+
+
+def parse_box(text: str) -> tuple[Term, ...]:
+    """Returns the terms of a box in the order written.
+
+    Raises QueryError: unclosed_quote, unknown_qualifier, missing_value.
+    """
+    terms: list[Term] = []
+    at = 0
+    while True:
+        while at < len(text) and text[at].isspace():
+            at += 1
+        if at == len(text):
+            return tuple(terms)
+        start = at
+        negated = text[at] == "-" and at + 1 < len(text) and text[at + 1] not in "-" and (
+            not text[at + 1].isspace()
+        )
+        at += negated
+        name, at = _read_qualifier(text, at)
+        value_at = at
+        value, quoted, at = _read_value(text, at)
+        if name and not value:
+            raise QueryError(
+                "missing_value",
+                f'nothing after "{name}:"',
+                hint=f"write it without a space, as in {_example(name)}",
+                span=Span(start, at),
+                source=text,
+            )
+        if value:
+            terms.append(Term(name, value, quoted, negated, Span(start if not name else value_at, at)))
+
+
+def _read_qualifier(text: str, at: int) -> tuple[str, int]:
+    """Returns the qualifier that begins at `at` ("" for none) and where its value begins."""
+    found = _QUALIFIER.match(text, at)
+    if found is None:
+        return "", at
+    name = found[1].lower()
+    if name in _NAMES:
+        return name, found.end()
+    if found.end() == len(text) or text[found.end()].isspace():
+        # "mm: fix a leak": the prefix of a subject, not a qualifier.
+        return "", at
+    near = _MEANT.get(name) or next(iter(difflib.get_close_matches(name, _NAMES, 1)), None)
+    raise QueryError(
+        "unknown_qualifier",
+        f'no qualifier "{found[1]}"',
+        hint=f'did you mean "{near}:"?' if near else "put quotes around it to search for the text",
+        span=Span(found.start(1), found.end(1)),
+        source=text,
+    )
+
+
+def _read_value(text: str, at: int) -> tuple[str, bool, int]:
+    """Returns the value, whether all of it was quoted, and where it ends."""
+    start = at
+    out: list[str] = []
+    quoted_end = -1
+    while at < len(text) and not text[at].isspace():
+        if text[at] != '"':
+            out.append(text[at])
+            at += 1
+            continue
+        opened = at
+        at += 1
+        while True:
+            if at >= len(text):
+                raise QueryError(
+                    "unclosed_quote",
+                    "the quote that begins here has no end",
+                    hint='close it with "; inside quotes a quote is written twice',
+                    span=Span(opened, opened + 1),
+                    source=text,
+                )
+            if text.startswith('""', at) or text.startswith('\\"', at):
+                out.append('"')
+                at += 2
+            elif text[at] == '"':
+                break
+            else:
+                out.append(text[at])
+                at += 1
+        at += 1
+        if opened == start:
+            quoted_end = at
+    return "".join(out), quoted_end == at, at
+
+
+def _example(name: str) -> str:
+    return next(q.example for q in QUALIFIERS if q.name == name)
+
+
+def quote(value: str) -> str:
+    """Returns a text as a GQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+class _Values:
+    """Where values go: into parameters named after their qualifier, or into the text."""
+
+    def __init__(self, literals: bool) -> None:
+        self.literals = literals
+        self.params: dict[str, object] = {}
+
+    def put(self, name: str, value: str) -> str:
+        if self.literals:
+            return quote(value)
+        key, n = name, 1
+        while key in self.params:
+            n += 1
+            key = f"{name}_{n}"
+        self.params[key] = value
+        return f"${key}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    box: str
+    values: _Values
+
+    def error(self, code: str, message: str, term: Term, hint: str | None = None) -> QueryError:
+        return QueryError(code, message, hint=hint, span=term.span, source=self.box)
+
+    def put(self, term: Term, value: str) -> str:
+        return self.values.put(term.qualifier or "words", value)
+
+
+# What a term becomes: conditions of which one has to hold.
+_Condition = Callable[["_Context", Term], tuple[str, ...]]
+
+
+def _part(context: _Context, term: Term, *columns: str) -> tuple[str, ...]:
+    """Returns the conditions that a column contains the value, in any case."""
+    pattern = context.put(term, f"%{_like(term.value)}%")
+    return tuple(f"{column} ILIKE {pattern} ESCAPE '\\'" for column in columns)
+
+
+def _like(value: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", value)
+
+
+def _author(context: _Context, term: Term) -> tuple[str, ...]:
+    return _part(context, term, "c.author_mapped", "c.author_email_mapped")
+
+
+def _committer(context: _Context, term: Term) -> tuple[str, ...]:
+    return _part(context, term, "c.committer_mapped", "c.committer_email_mapped")
+
+
+def _email(context: _Context, term: Term) -> tuple[str, ...]:
+    return _part(context, term, "c.author_email", "c.author_email_mapped")
+
+
+def _repo(context: _Context, term: Term) -> tuple[str, ...]:
+    if not re.search(r"[*?]", term.value):
+        return (f"c.repo = {context.put(term, term.value)}",)
+    # LIKE, not GLOB: the name of a repository may hold a "/", where a glob's * would stop.
+    pattern = _like(term.value).replace("*", "%").replace("?", "_")
+    return (f"c.repo LIKE {context.put(term, pattern)} ESCAPE '\\'",)
+
+
+_GLOB: Final = re.compile(r"[*?\[{\\]")
+
+
+def _path(context: _Context, term: Term) -> tuple[str, ...]:
+    value = term.value.removeprefix("./").strip("/") + "/" * term.value.endswith("/")
+    if not value.strip("/"):
+        raise context.error("invalid_value", "a path is expected", term, "as in path:drivers/**")
+    if _GLOB.search(value):
+        globs = [value + "**" if value.endswith("/") else value]
+    elif value.endswith("/"):
+        globs = [value + "**"]
+    elif "/" in value:
+        globs = [value, value + "/**"]
+    else:
+        globs = ["**/" + value, f"**/{value}/**"]
+    return tuple(f"TOUCHES(c, {context.put(term, glob)})" for glob in globs)
+
+
+def _ext(context: _Context, term: Term) -> tuple[str, ...]:
+    value = term.value.removeprefix("*").removeprefix(".")
+    if not value or "/" in value:
+        raise context.error("invalid_value", "an extension is expected", term, "as in ext:c")
+    glob = "*." + re.sub(r"([*?\[\]{},\\])", r"\\\1", value)
+    return (f"TOUCHES(c, {context.put(term, glob)})",)
+
+
+def _lang(context: _Context, term: Term) -> tuple[str, ...]:
+    raise context.error(
+        "unsupported_qualifier",
+        '"lang:" cannot be answered: the language of files is not indexed',
+        term,
+        "ext: asks for the extension",
+    )
+
+
+def _hash(context: _Context, term: Term) -> tuple[str, ...]:
+    value = term.value.lower()
+    if not re.fullmatch(r"[0-9a-f]{1,64}", value):
+        raise context.error(
+            "invalid_value", "a hash has the digits 0-9 and a-f", term, "ref: takes names"
+        )
+    if len(value) in (40, 64):
+        return (f"c.hash = {context.put(term, value)}",)
+    return (f"c.hash LIKE {context.put(term, value + '%')}",)
+
+
+def _ref(context: _Context, term: Term) -> tuple[str, ...]:
+    return (f"REACHABLE_FROM(c, {context.put(term, term.value)})",)
+
+
+def _range(context: _Context, term: Term) -> tuple[str, ...]:
+    return (f"IN_RANGE(c, {context.put(term, term.value)})",)
+
+
+def _after(context: _Context, term: Term) -> tuple[str, ...]:
+    return (f"c.committer_date >= {_moment(context, term)}",)
+
+
+def _before(context: _Context, term: Term) -> tuple[str, ...]:
+    return (f"c.committer_date < {_moment(context, term)}",)
+
+
+_DATE: Final = re.compile(r"\d{4}(?:-\d{2}(?:-\d{2}(?:[T ]\d{2}:\d{2}.*)?)?)?")
+_AGO: Final = re.compile(
+    r"(\d{1,6})[ .]*(second|minute|hour|day|week|month|year|h|d|w|y)s?(?:[ .]*ago)?", re.I
+)
+_UNITS: Final = MappingProxyType({"h": "hour", "d": "day", "w": "week", "y": "year"})
+
+
+def _moment(context: _Context, term: Term) -> str:
+    """Returns the GQL of an instant: an ISO date (its first instant), or a time ago."""
+    value = term.value.strip()
+    if value.lower() == "today":
+        return "DATE_TRUNC('day', NOW())"
+    if value.lower() == "yesterday":
+        return "DATE_TRUNC('day', AGO('1 day'))"
+    if ago := _AGO.fullmatch(value):
+        unit = ago[2].lower()
+        return f"AGO('{int(ago[1])} {_UNITS.get(unit, unit)}s')"
+    if _DATE.fullmatch(value):
+        whole = value + {4: "-01-01", 7: "-01"}.get(len(value), "")
+        try:
+            moment = datetime.fromisoformat(whole)
+            if moment.tzinfo is not None:
+                moment = moment.astimezone(UTC).replace(tzinfo=None)
+        except (ValueError, OverflowError):
+            pass
+        else:
+            return f"TIMESTAMP '{moment.isoformat(' ')}'"
+    raise context.error(
+        "invalid_value",
+        f'"{term.qualifier}:" takes a date',
+        term,
+        "as in 2024, 2024-06-30, 2024-06-30T12:00+02:00, 2weeks, yesterday",
+    )
+
+
+def _lines(function: str) -> _Condition:
+    def condition(context: _Context, term: Term) -> tuple[str, ...]:
+        return (f"{function}(c, {context.put(term, term.value)})",)
+
+    return condition
+
+
+def _words_in(column: str) -> _Condition:
+    def condition(context: _Context, term: Term) -> tuple[str, ...]:
+        if not any(ch.isalnum() for ch in term.value):
+            # No word in it ("->"), so no index has it; the text itself does.
+            return (f"CONTAINS({column}, {context.put(term, term.value)})",)
+        phrase = '"' + term.value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return (f"MATCH({column}, {context.put(term, phrase)})",)
+
+    return condition
+
+
+def _is(context: _Context, term: Term) -> tuple[str, ...]:
+    value = term.value.lower()
+    if value == "merge":
+        return ("c.is_merge",)
+    if value in ("revert", "bot"):
+        raise context.error(
+            "unsupported_qualifier",
+            f'"is:{value}" cannot be answered: whether a commit is one is not indexed',
+            term,
+            'subject:revert finds subjects with the word' if value == "revert" else None,
+        )
+    raise _unknown_value(context, term, ("merge", "revert", "bot"))
+
+
+def _has(context: _Context, term: Term) -> tuple[str, ...]:
+    if term.value.lower() not in ("trailer", "trailers"):
+        raise _unknown_value(context, term, ("trailer",))
+    return (_TRAILER.format(""),)
+
+
+# The two columns make the join: a hash may be in several repositories.
+_TRAILER: Final = (
+    "EXISTS (SELECT 1 FROM trailers t WHERE t.repo = c.repo AND t.hash = c.hash{})"
+)
+
+
+def _trailer(context: _Context, term: Term) -> tuple[str, ...]:
+    key, separator, value = term.value.partition("=")
+    key = key.strip()
+    if not key:
+        raise context.error(
+            "invalid_value", "the key of a trailer is expected", term, "as in trailer:Fixes=e83c51"
+        )
+    # The keys of trailers ignore case, as in git.
+    more = f" AND t.key ILIKE {context.values.put('trailer_key', _like(key))} ESCAPE '\\'"
+    if separator and value:
+        pattern = context.values.put("trailer", f"%{_like(value)}%")
+        more += f" AND t.value ILIKE {pattern} ESCAPE '\\'"
+    return (_TRAILER.format(more),)
+
+
+def _unknown_value(context: _Context, term: Term, values: tuple[str, ...]) -> QueryError:
+    near = difflib.get_close_matches(term.value.lower(), values, 1)
+    return context.error(
+        "invalid_value",
+        f'"{term.qualifier}:" does not take "{term.value}"',
+        term,
+        f'did you mean "{near[0]}"?' if near else "it takes " + " or ".join(values),
+    )
+
+
+_CONDITIONS: Final[Mapping[str, _Condition]] = MappingProxyType(
+    {
+        "author": _author,
+        "committer": _committer,
+        "email": _email,
+        "repo": _repo,
+        "path": _path,
+        "ext": _ext,
+        "lang": _lang,
+        "hash": _hash,
+        "ref": _ref,
+        "range": _range,
+        "after": _after,
+        "before": _before,
+        "added": _lines("ADDED"),
+        "removed": _lines("REMOVED"),
+        "changed": _lines("CHANGED"),
+        "message": _words_in("c.message"),
+        "subject": _words_in("c.subject"),
+        "is": _is,
+        "has": _has,
+        "trailer": _trailer,
+    }
+)
+
+# A commit has one of each, so two of them can only mean "either"; of all else a commit may
+# satisfy several, so two mean "both".
+_ONE_OF: Final = frozenset({"author", "committer", "email", "repo", "hash"})
+# Terms that rank: words and phrases.
+_RANKED: Final = frozenset({"", "message", "subject"})
+_ORDERS: Final = ("relevance", "newest", "oldest")
+
+
+def to_gql(
+    text: str,
+    limit: int = 10,
+    *,
+    literals: bool = False,
+    marks: tuple[str, str] | None = None,
+    plain: bool = False,
+) -> tuple[str, dict[str, object]]:
+    """Returns the GQL that a box means, and its parameters.
+
+    Columns: repo, hash, short_hash, author_date, author, subject with its matches marked, score
+    (NULL where nothing ranks). With `literals` the values stand in the text and there are no
+    parameters. `marks` open and close a match, and add the column body, marked too; `plain`
+    leaves the subject as it is.
+
+    Raises QueryError with the place in the box: empty_search, unclosed_quote,
+    unknown_qualifier, missing_value, invalid_value, duplicate_qualifier,
+    unsupported_qualifier, nothing_to_rank.
+    """
+    terms = parse_box(text)
+    if not terms:
+        raise QueryError("empty_search", "nothing to search for", hint="as in author:linus race")
+    context = _Context(text, _Values(literals))
+    order = _order(context, terms)
+    where, ranked = _where(context, terms)
+    if order is not None and order.value.lower() == "relevance" and not ranked:
+        raise context.error(
+            "nothing_to_rank", "there are no words to rank by", order, "sort:newest needs none"
+        )
+    how = order.value.lower() if order else "relevance" if ranked else "newest"
+    columns = _columns(ranked=ranked, marked=ranked and not plain, marks=marks)
+    lines = [f"SELECT {columns}", "FROM commits c"]
+    if where:
+        lines.append("WHERE " + "\n  AND ".join(where))
+    lines.append(
+        {
+            "relevance": "ORDER BY SCORE() DESC, c.position DESC",
+            "newest": "ORDER BY c.committer_date DESC NULLS LAST, c.position DESC",
+            "oldest": "ORDER BY c.committer_date ASC NULLS LAST, c.position ASC",
+        }[how]
+    )
+    lines.append(f"LIMIT {int(limit)}")
+    return "\n".join(lines), context.values.params
+
+
+def _columns(*, ranked: bool, marked: bool, marks: tuple[str, str] | None) -> str:
+    extra = "".join(f", {quote(m)}" for m in marks or ())
+    names = ("subject", "body") if marks else ("subject",)
+    texts = (f"HIGHLIGHT(c.{n}{extra}) AS {n}" if marked else f"c.{n}" for n in names)
+    score = "SCORE() AS score" if ranked else "CAST(NULL AS DOUBLE) AS score"
+    columns = "c.repo, c.hash, c.short_hash, c.author_date, c.author"
+    return f"{columns}, {', '.join(texts)}, {score}"
+
+
+def _order(context: _Context, terms: tuple[Term, ...]) -> Term | None:
+    orders = [t for t in terms if t.qualifier == "sort"]
+    for term in orders:
+        if term.negated:
+            raise context.error("invalid_value", '"sort:" cannot be excluded', term)
+        if term.value.lower() not in _ORDERS:
+            raise _unknown_value(context, term, _ORDERS)
+    if len(orders) > 1:
+        raise context.error("duplicate_qualifier", '"sort:" stands twice', orders[1])
+    return orders[0] if orders else None
+
+
+def _where(context: _Context, terms: tuple[Term, ...]) -> tuple[list[str], bool]:
+    """Returns the conditions, all of which hold, and whether any of them ranks."""
+    where: list[str] = []
+    words = [t for t in terms if not t.qualifier and not t.negated and not t.quoted]
+    if words:
+        where.append(f"SEARCH(c, {context.values.put('words', ' '.join(t.value for t in words))})")
+    groups: dict[str, list[str]] = {}
+    for term in terms:
+        if term.qualifier == "sort" or term in words:
+            continue
+        either = _CONDITIONS[term.qualifier or "message"](context, term)
+        if term.negated:
+            where.append(f"NOT {_any(either)}")
+        elif term.qualifier in _ONE_OF:
+            groups.setdefault(term.qualifier, []).extend(either)
+        else:
+            where.append(_any(either))
+    where.extend(_any(group) for group in groups.values())
+    ranked = any(not t.negated and _ranks(t) for t in terms)
+    return where, ranked
+
+
+def _any(conditions: Sequence[str]) -> str:
+    joined = " OR ".join(conditions)
+    return f"({joined})" if len(conditions) > 1 else joined
+
+
+def _ranks(term: Term) -> bool:
+    if not term.qualifier and not term.quoted:
+        return True
+    return term.qualifier in _RANKED and any(ch.isalnum() for ch in term.value)

@@ -1,0 +1,427 @@
+"""Writes one DuckDB statement for a plan. No byte of the user's is in it.
+
+Tables are `t<n>`, columns keep their catalog names, results are `c<n>`, index results are
+relations `x<n>` and `g<n>`; every value is a bound parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from govc_search import catalog, textquery
+from govc_search.ql import bound
+from govc_search.ql.plan import Exactness, Plan, TextScan
+
+__all__ = ["ScannedText", "Statement", "compile_plan"]
+
+_OCCURRENCES = "((length({0}) - length(replace({0}, {1}, ''))) / length({1}))"
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedText:
+    """A function to register: the text query over the given fields, one argument each."""
+
+    name: str
+    node: textquery.Node
+    fields: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Statement:
+    """The SQL, its parameters and the functions it calls."""
+
+    sql: str
+    parameters: dict[str, object]
+    functions: list[ScannedText] = field(default_factory=list)
+
+
+def compile_plan(plan: Plan, as_of: int, now: datetime) -> Statement:
+    """Returns the statement of a plan at a snapshot; its columns are c0, c1, ..."""
+    compiler = _Compiler(plan)
+    sql = compiler.query(plan.query)
+    parameters = dict(compiler.parameters)
+    if "$as_of" in sql:
+        parameters["as_of"] = as_of
+    if "$now" in sql:
+        parameters["now"] = now
+    return Statement(sql, parameters, compiler.functions)
+
+
+def _quote(name: str) -> str:
+    return f'"{name}"'
+
+
+class _Compiler:
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.parameters: dict[str, object] = {}
+        self._known: dict[tuple[str, object], str] = {}
+        self.functions: list[ScannedText] = []
+        # Columns that each scan has to deliver; filled while expressions are written, so FROM
+        # is written last.
+        self.used: dict[int, dict[str, str]] = {}
+        self.joins: dict[int, set[str]] = {}
+
+    # Values
+
+    def value(self, constant: bound.Constant) -> str:
+        match constant.value:
+            case None:
+                return "NULL"
+            case True:
+                return "TRUE"
+            case False:
+                return "FALSE"
+            case int() if abs(constant.value) < 1 << 63:
+                return str(constant.value)
+        # Equal constants share a parameter: DuckDB then sees that SELECT and GROUP BY agree.
+        key = (constant.type, constant.value)
+        if key not in self._known:
+            name = f"p{len(self._known)}"
+            self._known[key] = f"${name}"
+            self.parameters[name] = constant.value
+        return self._known[key]
+
+    def text(self, value: str) -> str:
+        return self.value(bound.Constant(value, "TEXT"))
+
+    # Queries
+
+    def query(self, query: bound.BoundQuery) -> str:
+        sql = self.body(query.body, query.order_by)
+        if query.ctes:
+            ctes = []
+            for number, inner in query.ctes:
+                names = ", ".join(f"c{i}" for i in range(len(inner.names)))
+                ctes.append(f"w{number}({names}) AS ({self.query(inner)})")
+            sql = f"WITH {', '.join(ctes)} {sql}"
+        if query.limit is not None:
+            sql += f" LIMIT {query.limit}"
+        if query.offset:
+            sql += f" OFFSET {query.offset}"
+        return sql
+
+    def body(self, body: bound.Body, order: tuple[bound.OrderKey, ...] = ()) -> str:
+        match body:
+            case bound.BoundSelect():
+                return self.select(body, order)
+            case bound.BoundValues():
+                rows = ", ".join("(" + ", ".join(self.expr(e) for e in r) + ")" for r in body.rows)
+                names = ", ".join(f"c{i}" for i in range(len(body.names)))
+                return f"SELECT * FROM (VALUES {rows}) AS v({names})" + self.order(order)
+            case bound.BoundSet():
+                left, right = self.body(body.left), self.body(body.right)
+                return f"({left}) {body.op} ({right})" + self.order(order)
+            case bound.BoundQuery():
+                names = ", ".join(f"c{i}" for i in range(len(body.names)))
+                return f"SELECT {names} FROM ({self.query(body)}) AS q" + self.order(order)
+
+    def order(self, keys: tuple[bound.OrderKey, ...]) -> str:
+        return f" ORDER BY {', '.join(self.order_key(k) for k in keys)}" if keys else ""
+
+    def order_key(self, key: bound.OrderKey) -> str:
+        sql = f"c{key.expr.index}" if isinstance(key.expr, bound.Output) else self.expr(key.expr)
+        sql += " DESC" if key.descending else ""
+        if key.nulls_first is not None:
+            sql += " NULLS FIRST" if key.nulls_first else " NULLS LAST"
+        return sql
+
+    def select(self, select: bound.BoundSelect, order: tuple[bound.OrderKey, ...]) -> str:
+        exprs = [self.expr(e) for e in select.exprs]
+        items = ", ".join(f"{e} AS c{i}" for i, e in enumerate(exprs))
+        distinct = "DISTINCT " if select.distinct else ""
+        tail = ""
+        if select.where:
+            tail += " WHERE " + " AND ".join(self.expr(e) for e in select.where)
+        if select.group_all:
+            tail += " GROUP BY ALL"
+        elif select.group_by:
+            keys = [
+                str(select.exprs.index(g) + 1) if g in select.exprs and not isinstance(g, bound.Constant)
+                else self.expr(g)
+                for g in select.group_by
+            ]  # fmt: skip
+            tail += " GROUP BY " + ", ".join(keys)
+        if select.having is not None:
+            tail += " HAVING " + self.expr(select.having)
+        if select.qualify is not None:
+            tail += " QUALIFY " + self.expr(select.qualify)
+        tail += self.order(order)
+        from_ = ""
+        if select.from_ is not None:
+            inner: dict[int, str] = {}
+            conditions: dict[int, str] = {}
+            self.prepare(select.from_, inner, conditions)
+            from_ = " FROM " + self.relation(select.from_, inner, conditions)
+        return f"SELECT {distinct}{items}{from_}{tail}"
+
+    # FROM
+
+    def prepare(
+        self, relation: bound.Relation, inner: dict[int, str], conditions: dict[int, str]
+    ) -> None:
+        """Writes sub-queries and join conditions, so that every used column is known."""
+        match relation:
+            case bound.Join():
+                self.prepare(relation.left, inner, conditions)
+                self.prepare(relation.right, inner, conditions)
+                if relation.on is not None:
+                    conditions[id(relation)] = self.expr(relation.on)
+            case bound.Derived() if relation.query is not None:
+                inner[relation.id] = self.query(relation.query)
+
+    def relation(
+        self, relation: bound.Relation, inner: dict[int, str], conditions: dict[int, str]
+    ) -> str:
+        match relation:
+            case bound.Scan():
+                return self.scan(relation)
+            case bound.Derived():
+                names = ", ".join(f"c{i}" for i in range(len(relation.names)))
+                if relation.cte is not None:
+                    return f"w{relation.cte} AS t{relation.id}({names})"
+                lateral = "LATERAL " if relation.lateral else ""
+                return f"{lateral}({inner[relation.id]}) AS t{relation.id}({names})"
+            case bound.Join():
+                left = self.relation(relation.left, inner, conditions)
+                right = self.relation(relation.right, inner, conditions)
+                if isinstance(relation.right, bound.Join):
+                    right = f"({right})"
+                if relation.on is None:
+                    return f"{left} CROSS JOIN {right}"
+                word = {"inner": "JOIN", "full": "FULL JOIN"}.get(
+                    relation.kind, f"{relation.kind.upper()} JOIN"
+                )
+                return f"{left} {word} {right} ON {conditions[id(relation)]}"
+
+    def scan(self, scan: bound.Scan) -> str:
+        table = scan.table
+        used = self.used.get(scan.id, {})
+        items = [f"{sql} AS {_quote(name)}" for name, sql in used.items()]
+        source = f"{table.source} b"
+        where = [table.where] if table.where else []
+        if table.name in ("lines", "hunks"):
+            source, narrowed = self.narrowed(scan)
+            where += narrowed
+        for join in sorted(self.joins.get(scan.id, ())):
+            source += f" {table.joins[join]}"
+        score = self.plan.scores.get(scan)
+        if score is not None and "_score" in used:
+            source += f" LEFT JOIN {score.name} s ON s.id = {table.key}"
+        sql = f"SELECT {', '.join(items) or '1 AS one'} FROM {source}"
+        if where:
+            sql += " WHERE " + " AND ".join(where)
+        return f"({sql}) AS t{scan.id}"
+
+    def narrowed(self, scan: bound.Scan) -> tuple[str, list[str]]:
+        """Returns the source of lines or hunks, reading only what the line filters can match."""
+        filters = self.plan.line_filters.get(scan, ())
+        candidates: list[str] = []
+        sides = {"removed": "", "added": ""}
+        for f in filters:
+            access = self.plan.accesses[f]
+            if isinstance(access.scan, TextScan):
+                candidates.append(f"change_id IN (SELECT id FROM {access.scan.name})")
+            for side in sides:
+                sides[side] += " AND " + self.line_condition(f.mode, side, f.pattern)
+        if scan.table.name == "hunks":
+            return f"{scan.table.source} b", [f"b.{c}" for c in candidates]
+        more = "".join(f" AND {c}" for c in candidates)
+        return scan.table.source.format(**{s: more + sql for s, sql in sides.items()}) + " b", []
+
+    def column(self, scan: bound.Scan, column: catalog.Column) -> str:
+        used = self.used.setdefault(scan.id, {})
+        used[column.name] = column.expression
+        self.joins.setdefault(scan.id, set()).update(column.joins)
+        return f"t{scan.id}.{_quote(column.name)}"
+
+    def special(self, scan: bound.Scan, name: str, sql: str) -> str:
+        self.used.setdefault(scan.id, {})[name] = sql
+        return f"t{scan.id}.{_quote(name)}"
+
+    def key(self, scan: bound.Scan) -> str:
+        assert scan.table.key is not None
+        return self.special(scan, "_key", scan.table.key)
+
+    def position(self, scan: bound.Scan) -> str:
+        assert scan.table.position is not None
+        return self.special(scan, "_position", scan.table.position)
+
+    # Expressions
+
+    def expr(self, expr: bound.Expr) -> str:
+        return self._writers[type(expr)](self, expr)
+
+    def _column(self, expr: bound.Column) -> str:
+        return self.column(expr.scan, expr.column)
+
+    def _derived(self, expr: bound.DerivedColumn) -> str:
+        return f"t{expr.relation}.c{expr.index}"
+
+    def _output(self, expr: bound.Output) -> str:
+        return f"c{expr.index}"
+
+    def _apply(self, expr: bound.Apply) -> str:
+        return expr.sql.format(*(self.expr(a) for a in expr.args))
+
+    def _junction(self, expr: bound.Junction) -> str:
+        return "(" + f" {expr.op} ".join(self.expr(o) for o in expr.operands) + ")"
+
+    def _negation(self, expr: bound.Negation) -> str:
+        return f"(NOT {self.expr(expr.operand)})"
+
+    def _aggregate(self, expr: bound.Aggregate) -> str:
+        args = [self.expr(a) for a in expr.args]
+        if expr.distinct and args:
+            args[0] = f"DISTINCT {args[0]}"
+        if expr.order and args:
+            args[-1] += " ORDER BY " + ", ".join(self.order_key(k) for k in expr.order)
+        sql = expr.sql.format(*args)
+        if expr.where is None:
+            return sql
+        filter_ = f" FILTER (WHERE {self.expr(expr.where)})"
+        # The filter belongs to the aggregate, inside the cast that some are wrapped in.
+        if sql.startswith("CAST(") and sql.endswith(" AS BIGINT)"):
+            return f"CAST({sql[5:-11]}{filter_} AS BIGINT)"
+        return sql + filter_
+
+    def _window(self, expr: bound.WindowCall) -> str:
+        parts = []
+        if expr.partition:
+            parts.append("PARTITION BY " + ", ".join(self.expr(p) for p in expr.partition))
+        if expr.order:
+            parts.append("ORDER BY " + ", ".join(self.order_key(k) for k in expr.order))
+        if expr.frame is not None:
+            unit, start, start_value, end, end_value = expr.frame
+            low = (f"{self.expr(start_value)} " if start_value is not None else "") + start
+            if end is None:
+                parts.append(f"{unit} {low}")
+            else:
+                high = (f"{self.expr(end_value)} " if end_value is not None else "") + end
+                parts.append(f"{unit} BETWEEN {low} AND {high}")
+        over = f" OVER ({' '.join(parts)})"
+        sql = self.expr(expr.function)
+        if sql.startswith("CAST(") and sql.endswith(" AS BIGINT)"):
+            return f"CAST({sql[5:-11]}{over} AS BIGINT)"
+        return sql + over
+
+    def _subquery(self, expr: bound.Subquery) -> str:
+        inner = self.query(expr.query)
+        if expr.kind == "scalar":
+            return f"({inner})"
+        if expr.kind == "exists":
+            return f"(EXISTS ({inner}))"
+        assert expr.operand is not None
+        word = "IN" if expr.kind == "in" else expr.kind
+        return f"({self.expr(expr.operand)} {word} ({inner}))"
+
+    def _text_match(self, expr: bound.TextMatch) -> str:
+        access = self.plan.accesses[expr]
+        if access.scan is None:
+            return self.scanned(expr)
+        assert expr.scan is not None
+        member = f"({self.key(expr.scan)} IN (SELECT id FROM {access.scan.name}))"
+        if access.exactness is Exactness.EXACT:
+            return member
+        return f"({member} AND {self.scanned(expr)})"
+
+    def scanned(self, expr: bound.TextMatch) -> str:
+        fields = tuple(f for f, _ in expr.subjects)
+        function = next((f for f in self.functions if f.node == expr.node and f.fields == fields), None)
+        if function is None:
+            function = ScannedText(f"gql_words_{len(self.functions)}", expr.node, fields)
+            self.functions.append(function)
+        args = ", ".join(f"coalesce({self.expr(e)}, '')" for _, e in expr.subjects)
+        return f"{function.name}({args})"
+
+    def line_condition(self, mode: str, column: str, pattern: str) -> str:
+        value = self.text(pattern)
+        if mode == "regex":
+            return f"regexp_matches({column}, {value})"
+        return f"contains({column}, {value})"
+
+    def _line_match(self, expr: bound.LineMatch) -> str:
+        access = self.plan.accesses[expr]
+        any_side = " OR ".join(
+            f"coalesce({self.line_condition(expr.mode, 'h.' + s, expr.pattern)}, FALSE)" for s in expr.sides
+        )
+        candidates = ""
+        if isinstance(access.scan, TextScan):
+            candidates = f"h.change_id IN (SELECT id FROM {access.scan.name}) AND "
+        scan = expr.scan
+        if scan.table.name == "hunks":
+            key = self.key(scan)
+            columns = {s: self.column(scan, c) for s in expr.sides if (c := scan.table.column(s))}
+            sides = " OR ".join(
+                f"coalesce({self.line_condition(expr.mode, c, expr.pattern)}, FALSE)" for c in columns.values()
+            )
+            own = f"{key} IN (SELECT id FROM {access.scan.name}) AND " if candidates and access.scan else ""
+            return f"({own}({sides}))"
+        if expr.mode == "pickaxe":
+            value = self.text(expr.pattern)
+            added = _OCCURRENCES.format("coalesce(h.added, '')", value)
+            removed = _OCCURRENCES.format("coalesce(h.removed, '')", value)
+            inner = (
+                f"SELECT h.change_id AS id FROM hunks h WHERE {candidates}({any_side})"
+                f" GROUP BY h.change_id HAVING sum({added}) <> sum({removed})"
+            )
+            if scan.table.name == "commits":
+                inner = f"SELECT id >> 20 FROM ({inner})"
+        else:
+            key = "h.change_id >> 20" if scan.table.name == "commits" else "h.change_id"
+            inner = f"SELECT {key} FROM hunks h WHERE {candidates}({any_side})"
+        subject = self.position(scan) if scan.table.name == "commits" else self.key(scan)
+        return f"({subject} IN ({inner}))"
+
+    def _touch(self, expr: bound.TouchMatch) -> str:
+        pattern = self.text(expr.pattern)
+
+        def matches(column: str) -> str:
+            prefix = f"starts_with({column}, {self.text(expr.prefix)}) AND " if expr.prefix else ""
+            return f"({prefix}regexp_matches({column}, {pattern}))"
+
+        scan = expr.scan
+        if scan.table.name == "changes":
+            path, old = (self.column(scan, c) for n in ("path", "old_path") if (c := scan.table.column(n)))
+            return f"({matches(path)} OR coalesce({matches(old)}, FALSE))"
+        inner = (
+            "SELECT f.position FROM changes f"
+            f" WHERE {matches('f.path')} OR coalesce({matches('f.old_path')}, FALSE)"
+        )
+        return f"({self.position(scan)} IN ({inner}))"
+
+    def _revision(self, expr: bound.RevisionMatch) -> str:
+        scan = self.plan.accesses[expr].scan
+        assert scan is not None
+        return f"({self.position(expr.scan)} IN (SELECT id FROM {scan.name}))"
+
+    def _score(self, expr: bound.Score) -> str:
+        if expr.scan not in self.plan.scores:
+            return "NULL::DOUBLE"
+        return self.special(expr.scan, "_score", "CAST(s.score AS DOUBLE)")
+
+    def _highlight(self, expr: bound.Highlight) -> str:
+        return self.expr(expr.column)
+
+    _writers: dict[type, Callable[..., str]] = {
+        bound.Constant: value,
+        bound.Column: _column,
+        bound.DerivedColumn: _derived,
+        bound.Output: _output,
+        bound.Apply: _apply,
+        bound.Junction: _junction,
+        bound.Negation: _negation,
+        bound.Aggregate: _aggregate,
+        bound.WindowCall: _window,
+        bound.Subquery: _subquery,
+        bound.TextMatch: _text_match,
+        bound.LineMatch: _line_match,
+        bound.TouchMatch: _touch,
+        bound.RevisionMatch: _revision,
+        bound.Score: _score,
+        bound.Highlight: _highlight,
+    }  # noqa: RUF012 - a table of methods
+
+

@@ -1,0 +1,282 @@
+"""Runs a query: parse, bind, plan, read the indexes, run one statement, dress the rows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+
+from govc_search import catalog, highlight, textquery
+from govc_search.errors import DeadlineError, QueryError
+from govc_search.ql import ast, bound
+from govc_search.ql.binder import Binder
+from govc_search.ql.compiler import ScannedText, compile_plan
+from govc_search.ql.explain import explain
+from govc_search.ql.parser import parse
+from govc_search.ql.plan import Plan, TextScan
+from govc_search.ql.planner import plan as make_plan
+from govc_search.ql.protocols import Graph, Table, Text
+from govc_search.ql.result import Result, ResultColumn
+from govc_search.settings import Settings
+
+__all__ = ["Snapshot", "run"]
+
+Params = Mapping[str, object] | Sequence[object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one query sees: the views at `as_of`; `text` is None with indexes off."""
+
+    table: Table
+    text: Text | None
+    graph: Graph
+    as_of: int
+    settings: Settings
+
+
+def run(gql: str, params: Params, snapshot: Snapshot, timeout: float | None = None) -> Result:
+    """Returns the answer to one statement.
+
+    Raises QueryError, and DeadlineError `deadline_exceeded` after `timeout` seconds.
+    """
+    started = time.perf_counter()
+    settings = snapshot.settings
+    statement = parse(
+        gql, max_bytes=settings.size("query_bytes"), max_nesting=settings.size("query_nesting")
+    )
+    match statement:
+        case ast.Show() | ast.Describe():
+            return _describe(statement, gql, snapshot.as_of, started)
+        case ast.Explain():
+            query, analyze = statement.query, statement.analyze
+        case ast.Query():
+            query, analyze = statement, None
+    now = datetime.now(UTC).replace(tzinfo=None)
+    binder = Binder(gql, params, settings, now)
+    bound_query = binder.query(query, None)
+    binder.check_parameters()
+    plan = make_plan(bound_query, snapshot.text)
+    if analyze is False:
+        return _lines(explain(plan), snapshot.as_of, started, tuple(binder.warnings))
+    limit = timeout if timeout is not None else float(settings["deadline_seconds"])
+    rows, warnings, counts, times = _execute(plan, snapshot, now, started + limit, limit)
+    if analyze:
+        counts["result"] = rows.num_rows
+        times["result"] = time.perf_counter() - started
+        return _lines(explain(plan, counts, times), snapshot.as_of, started, tuple(binder.warnings))
+    rows = _dress(rows, bound_query, plan)
+    return Result(
+        tuple(ResultColumn(n, t) for n, t in zip(bound_query.names, _types(rows), strict=True)),
+        snapshot.as_of,
+        time.perf_counter() - started,
+        (*binder.warnings, *warnings),
+        False,
+        rows,
+        explain(plan),
+    )
+
+
+def _execute(
+    plan: Plan, snapshot: Snapshot, now: datetime, until: float, limit: float
+) -> tuple[pa.Table, list[str], dict[str, int], dict[str, float]]:
+    relations: dict[str, pa.Table] = {}
+    warnings: list[str] = []
+    counts: dict[str, int] = {}
+    times: dict[str, float] = {}
+    for scan in plan.text_scans:
+        begin = time.perf_counter()
+        relations[scan.name] = _search(scan, plan, snapshot)
+        counts[scan.name] = relations[scan.name].num_rows
+        times[scan.name] = time.perf_counter() - begin
+    for row_set in plan.row_sets:
+        begin = time.perf_counter()
+        positions, more = snapshot.graph.positions(row_set.kind, row_set.revision)
+        warnings += more
+        relations[row_set.name] = pa.table({"id": pa.array(positions, pa.uint64())})
+        counts[row_set.name] = len(positions)
+        times[row_set.name] = time.perf_counter() - begin
+    statement = compile_plan(plan, snapshot.as_of, now)
+    cursor = snapshot.table.cursor()
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        cursor.interrupt()
+
+    remaining = until - time.perf_counter()
+    if remaining <= 0:
+        raise _too_late(limit)
+    timer = threading.Timer(remaining, stop)
+    timer.daemon = True
+    try:
+        sql = statement.sql
+        for f in statement.functions:
+            # The name is the query's own: other queries run at the same time.
+            own = f"{f.name}_{id(plan):x}"
+            sql = sql.replace(f"{f.name}(", f"{own}(")
+            snapshot.table.register_scalar(
+                own, _scanner(f, until, late), ["VARCHAR"] * len(f.fields), "BOOLEAN"
+            )
+        timer.start()
+        rows = cursor.query(sql, statement.parameters, relations)
+    except (DeadlineError, QueryError):
+        if late.is_set():
+            raise _too_late(limit) from None
+        raise
+    finally:
+        timer.cancel()
+        cursor.close()
+        for f in statement.functions:
+            snapshot.table.unregister_scalar(f"{f.name}_{id(plan):x}")
+    return rows.rename_columns(list(plan.query.names)), warnings, counts, times
+
+
+def _too_late(limit: float) -> DeadlineError:
+    return DeadlineError(
+        "deadline_exceeded",
+        f"the query did not finish within {limit:g} seconds",
+        hint="narrow it, or raise the setting deadline_seconds",
+    )
+
+
+def _search(scan: TextScan, plan: Plan, snapshot: Snapshot) -> pa.Table:
+    assert snapshot.text is not None
+    if scan.limit is None:
+        hits = snapshot.text.search(
+            scan.table, scan.node, limit=None, as_of=snapshot.as_of, scored=scan.scored
+        )
+    else:
+        # Rows that tie with the last one may come first by the other keys of the order.
+        limit = scan.limit
+        while True:
+            hits = snapshot.text.search(
+                scan.table, scan.node, limit=limit + 1, as_of=snapshot.as_of, scored=True
+            )
+            scores = hits.scores
+            assert scores is not None
+            if len(scores) <= limit or scan.limit == 0 or scores[-1] < scores[scan.limit - 1]:
+                break
+            if len(plan.query.order_by) == 1:
+                break
+            limit *= 4
+    columns = {"id": pa.array(hits.ids, pa.uint64())}
+    if scan.scored and hits.scores is not None:
+        columns["score"] = pa.array(hits.scores, pa.float32())
+    return pa.table(columns)
+
+
+def _scanner(f: ScannedText, until: float, late: threading.Event) -> Callable[..., pa.Array]:
+    """Returns the reference evaluation of a text query as a function over Arrow arrays."""
+
+    def scan(*columns: pa.Array) -> pa.Array:
+        out = np.zeros(len(columns[0]), dtype=bool)
+        texts = [c.to_pylist() for c in columns]
+        for i, values in enumerate(zip(*texts, strict=True)):
+            if i % 256 == 0 and (late.is_set() or time.perf_counter() > until):
+                late.set()
+                raise DeadlineError("interrupted", "the query was interrupted")
+            out[i] = textquery.matches(f.node, dict(zip(f.fields, values, strict=True)))
+        return pa.array(out)
+
+    return scan
+
+
+def _types(rows: pa.Table) -> tuple[str, ...]:
+    return tuple(_type(f.type) for f in rows.schema)
+
+
+def _type(kind: pa.DataType) -> str:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _type(kind.value_type) + "[]"
+    if pa.types.is_boolean(kind):
+        return "BOOLEAN"
+    if pa.types.is_integer(kind):
+        return "INTEGER"
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "DOUBLE"
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMP"
+    if pa.types.is_date(kind):
+        return "DATE"
+    if pa.types.is_interval(kind) or pa.types.is_duration(kind):
+        return "INTERVAL"
+    return "TEXT"
+
+
+# Highlights
+
+
+def _dress(rows: pa.Table, query: bound.BoundQuery, plan: Plan) -> pa.Table:
+    """Computes HIGHLIGHT and SNIPPET on the rows of the result."""
+    body = query.body
+    if not isinstance(body, bound.BoundSelect):
+        return rows
+    for i, expr in enumerate(body.exprs):
+        if isinstance(expr, bound.Highlight):
+            marks = [
+                n for n in bound.walk(body.where, into_queries=False)
+                if isinstance(n, bound.TextMatch | bound.LineMatch) and n.scan == expr.column.scan
+            ]  # fmt: skip
+            texts = [None if t is None else _mark(t, expr, marks) for t in rows.column(i).to_pylist()]
+            rows = rows.set_column(i, rows.field(i).name, pa.array(texts, pa.string()))
+    return rows
+
+
+def _mark(text: str, expr: bound.Highlight, marks: Sequence[bound.TextMatch | bound.LineMatch]) -> str:
+    spans: list[tuple[int, int]] = []
+    column = expr.column.column
+    for m in marks:
+        if isinstance(m, bound.LineMatch):
+            if m.mode != "regex" and column.lines:
+                spans += _occurrences(text, m.pattern)
+            continue
+        fields = [f for f, c in m.subjects if _shows(expr.column, f, c)]
+        for f in fields:
+            spans += textquery.spans(m.node, f, text)
+    if expr.length is not None:
+        return highlight.snippet(text, spans, expr.length, expr.open, expr.close)
+    return highlight.highlight(text, spans, expr.open, expr.close)
+
+
+def _shows(column: bound.Column, field: str, subject: bound.Expr) -> bool:
+    return subject == column or field in column.column.words
+
+
+def _occurrences(text: str, needle: str) -> list[tuple[int, int]]:
+    out, at = [], text.find(needle)
+    while at >= 0:
+        out.append((at, at + len(needle)))
+        at = text.find(needle, at + len(needle))
+    return out
+
+
+# Statements about the catalog
+
+
+def _lines(text: str, as_of: int, started: float, warnings: tuple[str, ...] = ()) -> Result:
+    table = pa.table({"plan": pa.array(text.split("\n"), pa.string())})
+    return Result((ResultColumn("plan", "TEXT"),), as_of, time.perf_counter() - started, warnings, False, table, text)
+
+
+def _describe(statement: ast.Show | ast.Describe, gql: str, as_of: int, started: float) -> Result:
+    rows: list[tuple[str | None, ...]]
+    if isinstance(statement, ast.Describe):
+        table = catalog.table(statement.table)
+        if table is None:
+            raise Binder(gql, None, Settings(), datetime.now(UTC)).unknown_table(statement.table, statement.span)
+        names: tuple[str, ...] = ("column", "type", "aliases", "help")
+        rows = [(c.name, c.type, ", ".join(c.aliases) or None, c.help) for c in table.columns]
+    elif statement.what == "tables":
+        names = ("table", "aliases", "help")
+        rows = [(t.name, ", ".join(t.aliases) or None, t.help) for t in catalog.TABLES]
+    else:
+        names = ("function", "kind", "signature", "help")
+        rows = [(f.name, f.kind, f.signature, f.help) for f in catalog.FUNCTIONS]
+    table_ = pa.table({n: pa.array([r[i] for r in rows], pa.string()) for i, n in enumerate(names)})
+    return Result(tuple(ResultColumn(n, "TEXT") for n in names), as_of, time.perf_counter() - started, (), False, table_)

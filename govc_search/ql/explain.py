@@ -1,0 +1,161 @@
+"""The plan as text: the same for the same query and data, run after run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from govc_search.ql import bound
+from govc_search.ql.plan import Exactness, Plan, RowSet, TextScan
+
+__all__ = ["explain"]
+
+
+def explain(plan: Plan, rows: Mapping[str, int] | None = None, times: Mapping[str, float] | None = None) -> str:
+    """Returns the plan, a line for each thing that is done, with row counts and times if known."""
+    out: list[str] = []
+    query = plan.query
+    depth = 0
+
+    def line(text: str) -> None:
+        out.append("  " * depth + text)
+
+    if plan.top_k is not None:
+        line(f"top-k by score: {plan.top_k.rows} rows from {plan.top_k.scan.name}")
+        depth += 1
+    elif query.limit is not None or query.offset:
+        line(f"limit {query.limit if query.limit is not None else 'all'} offset {query.offset}")
+        depth += 1
+    if query.order_by:
+        keys = ", ".join(_key(k, query) for k in query.order_by)
+        line(f"sort: {keys}")
+        depth += 1
+    for text, level in _body(query.body, plan):
+        out.append("  " * (depth + level) + text)
+    accesses = dict.fromkeys(
+        (a.scan for a in plan.accesses.values() if a.scan is not None), None
+    )
+    for scan in (*accesses, *(s for s in plan.scores.values() if s not in accesses)):
+        suffix = _measured(scan.name, rows, times)
+        if isinstance(scan, TextScan):
+            k = f", first {scan.limit}" if scan.limit is not None else ""
+            scored = ", scored" if scan.scored else ""
+            out.append(f"{scan.name} = text index {scan.table}: {scan.node} (at most {scan.estimate}{scored}{k}){suffix}")
+        else:
+            out.append(f"{scan.name} = commit graph: {scan.kind} {scan.revision!r}{suffix}")
+    if rows is not None:
+        out.append(f"result: {rows.get('result', 0)} rows{_measured('result', None, times)}")
+    return "\n".join(out)
+
+
+def _measured(name: str, rows: Mapping[str, int] | None, times: Mapping[str, float] | None) -> str:
+    parts = []
+    if rows and name in rows:
+        parts.append(f"{rows[name]} rows")
+    if times and name in times:
+        parts.append(f"{times[name] * 1000:.1f} ms")
+    return f" [{', '.join(parts)}]" if parts else ""
+
+
+def _key(key: bound.OrderKey, query: bound.BoundQuery) -> str:
+    name = query.names[key.expr.index] if isinstance(key.expr, bound.Output) else _short(key.expr)
+    return name + (" desc" if key.descending else "")
+
+
+def _body(body: bound.Body, plan: Plan) -> list[tuple[str, int]]:
+    match body:
+        case bound.BoundSelect():
+            out: list[tuple[str, int]] = []
+            level = 0
+            if body.distinct:
+                out.append(("distinct", level))
+                level += 1
+            if body.group_by or body.group_all or any(isinstance(n, bound.Aggregate) for e in body.exprs for n in bound.walk(e, into_queries=False)):
+                keys = "all" if body.group_all else ", ".join(_short(g) for g in body.group_by) or "()"
+                out.append((f"aggregate by {keys}", level))
+                level += 1
+            for conjunct in body.where:
+                out.append((f"filter {_predicate(conjunct, plan)}", level))
+            if body.where:
+                level += 1
+            out += [(text, level + extra) for text, extra in _relation(body.from_, plan)]
+            return out
+        case bound.BoundSet():
+            return [
+                (body.op.lower(), 0),
+                *((t, n + 1) for t, n in _body(body.left, plan)),
+                *((t, n + 1) for t, n in _body(body.right, plan)),
+            ]
+        case bound.BoundQuery():
+            return _body(body.body, plan)
+        case bound.BoundValues():
+            return [(f"values: {len(body.rows)} rows", 0)]
+
+
+def _relation(relation: bound.Relation | None, plan: Plan) -> list[tuple[str, int]]:
+    match relation:
+        case None:
+            return [("one row", 0)]
+        case bound.Scan():
+            text = f"scan {relation.table.name}"
+            if relation.alias.lower() != relation.table.name:
+                text += f" as {relation.alias}"
+            for f in plan.line_filters.get(relation, ()):
+                access = plan.accesses[f]
+                how = f"candidates from {access.scan.name}" if access.scan else f"scanned: {access.reason}"
+                text += f"; lines {f.mode} {f.pattern!r} ({how})"
+            return [(text, 0)]
+        case bound.Derived():
+            if relation.query is None:
+                return [(f"common table {relation.alias}", 0)]
+            return [(f"sub-query {relation.alias}".rstrip(), 0), *((t, n + 1) for t, n in _body(relation.query.body, plan))]
+        case bound.Join():
+            on = f" on {_short(relation.on)}" if relation.on is not None else ""
+            return [
+                (f"{relation.kind} join{on}", 0),
+                *((t, n + 1) for t, n in _relation(relation.left, plan)),
+                *((t, n + 1) for t, n in _relation(relation.right, plan)),
+            ]
+
+
+def _predicate(expr: bound.Expr, plan: Plan) -> str:
+    match expr:
+        case bound.TextMatch() | bound.LineMatch() | bound.RevisionMatch():
+            access = plan.accesses[expr]
+            if access.scan is None:
+                return f"{expr.text} (scanned: {access.reason})"
+            kind = "row set" if isinstance(access.scan, RowSet) else "exact" if access.exactness is Exactness.EXACT else "candidates, checked"
+            return f"{expr.text} ({kind}: {access.scan.name})"
+        case bound.Junction():
+            return "(" + f" {expr.op} ".join(_predicate(o, plan) for o in expr.operands) + ")"
+        case bound.Negation():
+            return f"NOT {_predicate(expr.operand, plan)}"
+    return _short(expr)
+
+
+def _short(expr: bound.Expr) -> str:
+    match expr:
+        case bound.Column():
+            return f"{expr.scan.alias}.{expr.column.name}"
+        case bound.DerivedColumn():
+            return f"t{expr.relation}.c{expr.index}"
+        case bound.Constant():
+            return repr(expr.value)
+        case bound.Apply() | bound.Aggregate():
+            return expr.sql.format(*(_short(a) for a in expr.args))
+        case bound.Junction():
+            return "(" + f" {expr.op} ".join(_short(o) for o in expr.operands) + ")"
+        case bound.Negation():
+            return f"NOT {_short(expr.operand)}"
+        case bound.Score():
+            return f"score({expr.scan.alias})"
+        case bound.Highlight():
+            return f"highlight({_short(expr.column)})"
+        case bound.Subquery():
+            operand = f"{_short(expr.operand)} " if expr.operand is not None else ""
+            return f"{operand}{expr.kind} (sub-query)"
+        case bound.WindowCall():
+            return f"{_short(expr.function)} over (...)"
+        case bound.Output():
+            return f"column {expr.index + 1}"
+        case bound.TextMatch() | bound.LineMatch() | bound.TouchMatch() | bound.RevisionMatch():
+            return expr.text

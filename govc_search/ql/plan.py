@@ -1,0 +1,88 @@
+"""The plan: for every predicate the way it is served, and what has to be read first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from govc_search import textquery
+from govc_search.ql import bound
+
+__all__ = ["Access", "Exactness", "LineFilter", "Plan", "RowSet", "TextScan", "TopK"]
+
+
+class Exactness(Enum):
+    """What an index can do for a predicate; INEXACT keeps its residual filter."""
+
+    EXACT = "exact"
+    INEXACT = "inexact"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
+class TextScan:
+    """One search of the text index; its result is the relation `name` (id, score)."""
+
+    name: str
+    table: str
+    node: textquery.Node
+    estimate: int
+    scored: bool = False
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowSet:
+    """A set of positions from the commit graph; its result is the relation `name` (id)."""
+
+    name: str
+    kind: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How one predicate is served; `reason` says why an index was not used."""
+
+    exactness: Exactness
+    scan: TextScan | RowSet | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LineFilter:
+    """A filter on lines that also holds for the hunk and change they stand in."""
+
+    scan: bound.Scan
+    mode: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopK:
+    """The first rows by score alone: the index finds them, the table only dresses them."""
+
+    scan: TextScan
+    rows: int
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything that running a query needs beside its bound form."""
+
+    query: bound.BoundQuery
+    accesses: dict[bound.Predicate | LineFilter, Access] = field(default_factory=dict)
+    scores: dict[bound.Scan, TextScan] = field(default_factory=dict)
+    line_filters: dict[bound.Scan, tuple[LineFilter, ...]] = field(default_factory=dict)
+    top_k: TopK | None = None
+
+    @property
+    def text_scans(self) -> tuple[TextScan, ...]:
+        """Returns the searches of the text index, each once."""
+        scans = [a.scan for a in self.accesses.values() if isinstance(a.scan, TextScan)]
+        return tuple(dict.fromkeys([*scans, *self.scores.values()]))
+
+    @property
+    def row_sets(self) -> tuple[RowSet, ...]:
+        """Returns the sets from the commit graph, each once."""
+        return tuple(dict.fromkeys(a.scan for a in self.accesses.values() if isinstance(a.scan, RowSet)))
