@@ -1,0 +1,47 @@
+"""A search engine over commit history: ranked text, changed lines, SQL and revision ranges.
+
+In the order data flows: `indexer` reads repositories, `store` keeps the log and the table,
+`ql` answers queries, and `engine` puts them together. `cli` is the command line.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from govc_search.errors import GovcSearchError
+
+if TYPE_CHECKING:
+    from govc_search.engine import Engine, IndexReport, Progress, Status
+    from govc_search.engine import open_engine as open  # noqa: A004 - govc_search.open reads well
+    from govc_search.ql.result import Result
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Engine",
+    "GovcSearchError",
+    "IndexReport",
+    "Progress",
+    "Result",
+    "Status",
+    "__version__",
+    "open",
+]
+
+_HOME = {
+    "Engine": ("govc_search.engine", "Engine"),
+    "IndexReport": ("govc_search.engine", "IndexReport"),
+    "Progress": ("govc_search.engine", "Progress"),
+    "Status": ("govc_search.engine", "Status"),
+    "open": ("govc_search.engine", "open_engine"),
+    "Result": ("govc_search.ql.result", "Result"),
+}
+
+
+def __getattr__(name: str) -> object:
+    # Loaded at first use: the processes that read git need none of it, and start at once.
+    if name in _HOME:
+        module, attribute = _HOME[name]
+        value = getattr(import_module(module), attribute)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

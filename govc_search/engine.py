@@ -1,0 +1,409 @@
+"""The engine: one data directory, opened; the only place where all parts are put together."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from govc_search.errors import QueryError, StoreError, UsageError
+from govc_search.indexer.pipeline import (
+    DEPTHS,
+    IndexOptions,
+    IndexReport,
+    Progress,
+    index_repository,
+)
+from govc_search.indexer.text import TextIndex
+from govc_search.indexer.views import catch_up
+from govc_search.ql import box
+from govc_search.ql.execute import Snapshot, run
+from govc_search.ql.protocols import Ids
+from govc_search.ql.result import Result
+from govc_search.settings import Settings
+from govc_search.store.graph import Graphs
+from govc_search.store.log import Log
+from govc_search.store.manifest import DataDirectory
+from govc_search.store.table import Table
+
+__all__ = ["Engine", "IndexReport", "Progress", "Status", "open_engine"]
+
+Tell = Callable[[Progress], None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a data directory holds; sizes in bytes, a repository is one dictionary."""
+
+    directory: str
+    last_position: int
+    as_of: int
+    log_bytes: int
+    table_bytes: int
+    text_bytes: int
+    repositories: list[dict[str, Any]]
+
+
+def open_engine(
+    directory: str | Path = ".govc-search",
+    *,
+    settings: Mapping[str, int | float | str] | None = None,
+    create: bool = True,
+    progress: Tell = None,
+) -> Engine:
+    """Returns the engine of a data directory, which is made where there is none.
+
+    Views that lag behind the log (after a crash, or because one was damaged) catch up first.
+    Raises BusyError while another process holds the directory, StoreError where it is damaged.
+    """
+    return Engine(Path(directory), Settings(settings), create=create, progress=progress)
+
+
+class Engine:
+    """One opened data directory: index repositories into it, ask it questions.
+
+    Many threads may query at once; one indexes at a time. A context manager.
+    """
+
+    def __init__(
+        self, directory: Path, settings: Settings, *, create: bool = True, progress: Tell = None
+    ) -> None:
+        self.settings = settings
+        self.warnings: list[str] = []
+        self._writing = threading.Lock()
+        self._resources = ExitStack()
+        try:
+            self._home = self._resources.enter_context(DataDirectory.open(directory, create))
+            self.directory = self._home.path
+            self._log = self._resources.enter_context(
+                Log.open(self._home.log, settings.size("segment_bytes"))
+            )
+            self._open_views()
+            self._catch_up(progress)
+        except BaseException:
+            self._resources.close()
+            raise
+
+    def _open_views(self) -> None:
+        self._table = self._open_table()
+        self._text = self._open_text()
+        self._graphs = Graphs(self._table)
+        # A view ahead of the log has seen records that a crash took away before they were
+        # acknowledged, or belongs to another log: what it holds cannot be trusted.
+        for part, view in (("table", self._table), ("text", self._text)):
+            if view.checkpoint > self._log.last:
+                self._remake(part)
+
+    def _catch_up(self, progress: Tell) -> None:
+        def tell(done: int, total: int) -> None:
+            if progress is not None:
+                progress(Progress("views", done, total, "records"))
+
+        catch_up(self._log, [self._table, self._text], tell)
+
+    # Writing
+
+    def index(
+        self,
+        path: str | Path,
+        *,
+        name: str | None = None,
+        diffs: str | None = None,
+        merges: str | None = None,
+        refs: Sequence[str] | None = None,
+        jobs: int | None = None,
+        progress: Tell = None,
+    ) -> IndexReport:
+        """Indexes what is new in a git repository and returns what was done.
+
+        `diffs`: none, paths or full (the default); `merges`: none or first-parent; `refs`:
+        patterns as of `git for-each-ref`, or HEAD; by default every ref. Raises SourceError.
+        """
+        _one_of("diffs", diffs, DEPTHS)
+        _one_of("merges", merges, ("none", "first-parent"))
+        if jobs is not None and jobs < 1:
+            raise UsageError("invalid_argument", "jobs must be above zero")
+        options = IndexOptions(name, diffs, merges, tuple(refs) if refs is not None else None, jobs)
+        with self._writing:
+            try:
+                return index_repository(
+                    path, options, self._log, _Known(self._table), [self._table, self._text],
+                    self.settings, progress,
+                )  # fmt: skip
+            finally:
+                self._catch_up(None)
+
+    def rebuild(self, part: str | None = None, progress: Tell = None) -> None:
+        """Makes a view anew from the log: `table`, `text`, or both."""
+        _one_of("part", part, ("table", "text"))
+        with self._writing:
+            for name in (part,) if part else ("table", "text"):
+                self._remake(name)
+            self._catch_up(progress)
+
+    def _remake(self, part: str) -> None:
+        if part == "table":
+            self._table.close()
+            shutil.rmtree(self._home.table)
+            self._table = self._open_table()
+            self._graphs = Graphs(self._table)
+        else:
+            self._text.close()
+            shutil.rmtree(self._home.text)
+            self._text = self._open_text()
+
+    def _open_text(self) -> TextIndex:
+        heap = self.settings.size("text_heap_bytes")
+        try:
+            return TextIndex.open(self._home.text, heap)
+        except StoreError as error:
+            if error.code != "text_damaged":
+                raise
+            self.warnings.append(f"{error.message}; it is made anew from the log")
+            shutil.rmtree(self._home.text)
+            return TextIndex.open(self._home.text, heap)
+
+    def _open_table(self) -> Table:
+        memory = self.settings.size("table_memory_bytes")
+        try:
+            return Table.open(self._home.table, memory, 2)
+        except StoreError as error:
+            if error.code != "table_damaged":
+                raise
+            # The damaged file is set aside by now; the log holds all that was in it.
+            self.warnings.append(f"{error.message}; the table is made anew from the log")
+            return Table.open(self._home.table, memory, 2)
+
+    # Reading
+
+    @property
+    def as_of(self) -> int:
+        """Returns the last position that a query sees."""
+        return min(self._table.checkpoint, self._text.checkpoint)
+
+    def query(
+        self,
+        gql: str,
+        params: Mapping[str, object] | Sequence[object] | None = None,
+        *,
+        indexes: bool = True,
+        timeout: float | None = None,
+    ) -> Result:
+        """Returns the answer to one GQL statement.
+
+        `params` are bound to `$name` or, as a sequence, to `?`. With `indexes` off every text
+        predicate is scanned; the rows are the same. `timeout` in seconds overrides the setting
+        deadline_seconds. Raises QueryError and DeadlineError.
+        """
+        as_of = self.as_of
+        text = self._text.snapshot(as_of, self.settings.size("expansions")) if indexes else None
+        snapshot = Snapshot(
+            self._table, text, _Graph(self._graphs, self._table, as_of), as_of, self.settings
+        )
+        return run(gql, params, snapshot, timeout)
+
+    def search(self, words: str, *, limit: int = 10) -> Result:
+        """Returns what the search box finds: words and qualifiers, best first."""
+        gql, params = box.to_gql(words, limit)
+        return self.query(gql, params)
+
+    def commit(self, revision: str, repo: str | None = None) -> list[dict[str, Any]]:
+        """Returns the commits that a revision names, one for each repository that knows it.
+
+        A commit is its row of `commits` with a list of `changes`, and these with their `hunks`.
+        Raises QueryError `unknown_revision`.
+        """
+        as_of = self.as_of
+        graph = _Graph(self._graphs, self._table, as_of)
+        found = graph.resolve(revision, repo)
+        out = []
+        for position in found:
+            commit = self._rows("SELECT * FROM commits WHERE position = $p", p=position)[0]
+            changes = self._rows(
+                "SELECT * FROM changes WHERE position = $p ORDER BY change_id", p=position
+            )
+            hunks = self._rows(
+                "SELECT * FROM hunks WHERE change_id BETWEEN $a AND $b ORDER BY change_id, hunk",
+                a=position << 20, b=(position + 1 << 20) - 1,
+            )  # fmt: skip
+            for change in changes:
+                change["hunks"] = [h for h in hunks if h["change_id"] == change["change_id"]]
+            out.append({**commit, "changes": changes})
+        return out
+
+    def status(self) -> Status:
+        """Returns what the data directory holds."""
+        repositories = self._rows(
+            "SELECT r.repo AS name, r.url, r.diffs, r.complete, r.indexed_at,"
+            " (SELECT count(*) FROM commits c WHERE c.repo = r.repo) AS commits,"
+            " (SELECT count(*) FROM refs f WHERE f.repo = r.repo AND f.to_position IS NULL) AS refs"
+            " FROM repositories r WHERE r.to_position IS NULL ORDER BY r.repo"
+        )
+        return Status(
+            str(self.directory), self._log.last, self.as_of, _size(self._home.log),
+            _size(self._home.table), _size(self._home.text), repositories,
+        )  # fmt: skip
+
+    def verify(self, progress: Tell = None) -> list[str]:
+        """Returns every difference between log, table and text index; none means all is sound."""
+        from govc_search.verify import differences
+
+        with self._writing:
+            return differences(self._log, self._table, self._text, progress)
+
+    def _rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
+        cursor = self._table.cursor()
+        try:
+            return cursor.query(sql, parameters).to_pylist()
+        finally:
+            cursor.close()
+
+    # Life
+
+    def close(self) -> None:
+        """Closes the data directory for others to open."""
+        self._text.close()
+        self._table.close()
+        self._resources.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _one_of(what: str, value: str | None, allowed: tuple[str, ...]) -> None:
+    if value is not None and value not in allowed:
+        raise UsageError("invalid_argument", f"{what} is {', '.join(allowed)}, not {value!r}")
+
+
+def _size(path: Path) -> int:
+    return sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+
+
+class _Graph:
+    """The commit graph over all repositories at one snapshot."""
+
+    def __init__(self, graphs: Graphs, table: Table, as_of: int) -> None:
+        self._graphs = graphs
+        self._table = table
+        self._as_of = as_of
+
+    def _repos(self) -> list[str]:
+        cursor = self._table.cursor()
+        try:
+            rows = cursor.query(
+                "SELECT repo FROM repositories WHERE from_position <= $p"
+                " AND (to_position IS NULL OR to_position > $p) ORDER BY repo",
+                {"p": self._as_of},
+            )
+        finally:
+            cursor.close()
+        return [str(r) for r in rows.column(0).to_pylist()]
+
+    def positions(self, kind: str, revision: str) -> tuple[Ids, tuple[str, ...]]:
+        """Returns the positions in a range, or reachable from a revision, in every repository."""
+        graph = self._graphs.at(self._as_of)
+        if kind == "reachable" and (
+            ".." in revision or revision.startswith("^") or " " in revision.strip()
+        ):
+            raise QueryError(
+                "invalid_revision",
+                f"{revision!r} is a range, not a revision",
+                hint="use IN_RANGE for ranges",
+            )
+        found: list[Ids] = []
+        unknown: list[QueryError] = []
+        warnings: list[str] = []
+        for repo in self._repos():
+            try:
+                found.append(graph.range(repo, revision))
+            except QueryError as e:
+                if e.code != "unknown_revision":
+                    raise
+                unknown.append(e)
+                warnings.append(f"{repo}: {e.message}")
+        if unknown and not found:
+            raise unknown[0]
+        if not found:
+            return np.zeros(0, np.uint64), ()
+        return np.concatenate(found).astype(np.uint64), tuple(warnings)
+
+    def resolve(self, revision: str, repo: str | None) -> list[int]:
+        """Returns the positions that a revision names, one for each repository that knows it."""
+        graph = self._graphs.at(self._as_of)
+        repos = self._repos()
+        if repo is not None:
+            if repo not in repos:
+                raise UsageError(
+                    "unknown_repository",
+                    f'no repository "{repo}"',
+                    hint="`govc-search status` lists them",
+                )
+            return [graph.resolve(repo, revision)]
+        found, error = [], None
+        for name in repos:
+            try:
+                found.append(graph.resolve(name, revision))
+            except QueryError as e:
+                error = e
+        if not found:
+            raise error or QueryError(
+                "unknown_revision", f"no revision {revision!r}: nothing is indexed"
+            )
+        return found
+
+
+class _Known:
+    """What the pipeline asks of the table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def known_hashes(self, repo: str) -> set[str]:
+        return self._table.known_hashes(repo)
+
+    def commit_depths(self, repo: str) -> dict[str, tuple[int, str, str | None]]:
+        return self._table.commit_depths(repo)
+
+    def repository(self, repo: str) -> Mapping[str, Any] | None:
+        rows = self._query(
+            "SELECT * FROM repositories WHERE to_position IS NULL AND repo = $v", repo
+        )
+        if not rows:
+            return None
+        row = dict(rows[0])
+        for key in ("default_branch", "mailmap"):
+            row[key] = row[key].encode() if row[key] is not None else None
+        return row
+
+    def repository_at(self, url: str) -> str | None:
+        rows = self._query(
+            "SELECT repo FROM repositories WHERE to_position IS NULL AND url = $v ORDER BY repo",
+            url,
+        )
+        return str(rows[0]["repo"]) if rows else None
+
+    def refs(self, repo: str) -> dict[str, Mapping[str, Any]]:
+        rows = self._query("SELECT * FROM refs WHERE to_position IS NULL AND repo = $v", repo)
+        return {str(r["full_name"]): r for r in rows}
+
+    def _query(self, sql: str, value: str) -> list[dict[str, Any]]:
+        cursor = self._table.cursor()
+        try:
+            return cursor.query(sql, {"v": value}).to_pylist()
+        finally:
+            cursor.close()

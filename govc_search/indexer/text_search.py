@@ -1,0 +1,218 @@
+"""Text queries run against the text index at one moment.
+
+Words that widen (prefix, fuzzy, /regex/) are expanded here, through the index's own words, into
+plain terms: so they can be bounded, and are ranked like any other word. Needles and patterns
+become what `fragments` says that every match must hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+import tantivy
+
+from govc_search import textquery
+from govc_search.errors import QueryError
+from govc_search.indexer.documents import Page, page_of
+from govc_search.indexer.text_part import Pinned, TextPart
+from govc_search.indexer.text_plan import Planned, Planner
+
+__all__ = ["Exactness", "Hits", "Served", "TextSnapshot"]
+
+Ids = npt.NDArray[np.uint64]
+
+_CACHED_PLANS = 256
+
+
+class Exactness(Enum):
+    """How an index answers a text query: as asked, with too many rows, or not at all."""
+
+    EXACT = "exact"
+    INEXACT = "inexact"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What an index can do for a query, and at most about how many hits it gives."""
+
+    exactness: Exactness
+    estimate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Keys of documents: by falling score then key where scored, else by key."""
+
+    ids: Ids
+    scores: npt.NDArray[np.float32] | None
+
+
+class TextSnapshot:
+    """Both indexes as they were at one moment."""
+
+    def __init__(
+        self, commits: TextPart, changes: TextPart, pinned: tuple[Pinned, Pinned], expansions: int
+    ) -> None:
+        self.pinned = pinned
+        self.expansions = expansions
+        self.checkpoint = min(p.checkpoint for p in pinned)
+        self._tables = {
+            part.table: _TableSearch(part, p, expansions)
+            for part, p in zip((commits, changes), pinned, strict=True)
+        }
+
+    def serve(self, table: str, node: textquery.Node) -> Served:
+        """Returns how the index serves a query; raises QueryError where it widens too far.
+
+        INEXACT hits contain all rows that match, and maybe others.
+        """
+        planned = self._tables[table].plan(node, scored=False)
+        if planned is None:
+            return Served(Exactness.UNSUPPORTED, self._tables[table].documents)
+        exactness = Exactness.EXACT if planned.exact else Exactness.INEXACT
+        return Served(exactness, planned.estimate)
+
+    def search(
+        self, table: str, node: textquery.Node, *, limit: int | None, as_of: int, scored: bool
+    ) -> Hits:
+        """Returns the hits at positions up to `as_of`: all, or the first `limit` of them."""
+        return self._tables[table].search(node, limit, as_of, scored=scored)
+
+    def count(self, table: str, node: textquery.Node, as_of: int | None = None) -> int:
+        """Returns the number of hits at positions up to `as_of`."""
+        return self._tables[table].count(node, self.checkpoint if as_of is None else as_of)
+
+    def documents(self, table: str) -> int:
+        """Returns the number of documents."""
+        return self._tables[table].documents
+
+    def corrections(self, table: str, node: textquery.Node) -> dict[str, tuple[str, ...]]:
+        """Returns, for each fuzzy word that the index lacks, the words found in its place.
+
+        Nearest first, then most frequent first.
+        """
+        return self._tables[table].corrections(node)
+
+    def pages(self, ids: Iterable[int]) -> list[Page | None]:
+        """Returns what a page shows of commits, by position; None where there is no such."""
+        return self._tables["commits"].pages(ids)
+
+
+class _TableSearch:
+    """One of the indexes at one moment."""
+
+    def __init__(self, part: TextPart, pinned: Pinned, expansions: int) -> None:
+        self.checkpoint = pinned.checkpoint
+        self._schema = part.schema
+        self._searcher = searcher = pinned.searcher
+        self.documents = searcher.num_docs
+        self._planner = Planner(
+            part.table,
+            part.schema,
+            searcher,
+            lambda: part.terms(pinned),
+            expansions,
+        )
+        self._plans: dict[tuple[textquery.Node, bool], Planned | None] = {}
+
+    def plan(self, node: textquery.Node, *, scored: bool) -> Planned | None:
+        key = node, scored
+        plans = self._plans
+        if key in plans:
+            return plans[key]
+        planned = self._planner.plan(node, scored=scored)
+        if len(plans) >= _CACHED_PLANS:
+            # Replaced, not cleared: another thread may be reading it.
+            plans = self._plans = {}
+        plans[key] = planned
+        return planned
+
+    def _query(self, node: textquery.Node, as_of: int, *, scored: bool) -> tantivy.Query:
+        planned = self.plan(node, scored=scored)
+        if planned is None:
+            raise QueryError("not_indexed", "the text index does not serve this predicate")
+        if as_of >= self.checkpoint:
+            return planned.query
+        before = tantivy.Query.range_query(
+            self._schema, "position", tantivy.FieldType.Unsigned, None, as_of
+        )
+        return tantivy.Query.boolean_query(
+            [
+                (tantivy.Occur.Must, planned.query),
+                (tantivy.Occur.Must, tantivy.Query.const_score_query(before, 0.0)),
+            ]
+        )
+
+    def count(self, node: textquery.Node, as_of: int) -> int:
+        return self._count(self._query(node, as_of, scored=False))
+
+    def _count(self, query: tantivy.Query) -> int:
+        # The stubs of tantivy lack it.
+        return int(self._searcher.search(query, 1, count=True).count)  # type: ignore[attr-defined]
+
+    def search(self, node: textquery.Node, limit: int | None, as_of: int, *, scored: bool) -> Hits:
+        if limit is not None and limit <= 0:
+            nothing = np.empty(0, np.uint64)
+            return Hits(nothing, np.empty(0, np.float32) if scored else None)
+        query = self._query(node, as_of, scored=scored)
+        if not scored:
+            return Hits(self._keys_in_order(query, limit), None)
+        if limit is None:
+            ids, scores = self._top(query, max(1, self._count(query)))
+        else:
+            ids, scores = self._top_with_ties(query, limit)
+        order = np.lexsort((ids, -scores))[:limit]
+        return Hits(ids[order], scores[order])
+
+    def _keys_in_order(self, query: tantivy.Query, limit: int | None) -> Ids:
+        size = limit
+        if size is None:
+            size = max(1, self._count(query))
+        hits = self._searcher.search(
+            query,
+            min(size, max(1, self.documents)),
+            count=False,
+            order_by_field="key",
+            order=tantivy.Order.Asc,
+        ).hits
+        return np.fromiter((key for key, _ in hits), np.uint64, len(hits))
+
+    def _top(self, query: tantivy.Query, limit: int) -> tuple[Ids, npt.NDArray[np.float32]]:
+        hits = self._searcher.search(query, limit, count=False).hits
+        keys = self._searcher.fast_field_values("key", [address for _, address in hits])
+        scores = np.fromiter((score for score, _ in hits), np.float32, len(hits))
+        return np.array(keys, np.uint64), scores
+
+    def _top_with_ties(
+        self, query: tantivy.Query, limit: int
+    ) -> tuple[Ids, npt.NDArray[np.float32]]:
+        """Returns the best hits with all that tie with the last one.
+
+        Their keys, not the order of segments, say which of those belong to the best.
+        """
+        size = min(limit, self.documents) + 8
+        while True:
+            ids, scores = self._top(query, size)
+            if len(ids) < size or scores[limit - 1] > scores[-1] or size > self.documents:
+                return ids, scores
+            size *= 4
+
+    def corrections(self, node: textquery.Node) -> dict[str, tuple[str, ...]]:
+        return self._planner.corrections(node)
+
+    def pages(self, ids: Iterable[int]) -> list[Page | None]:
+        out: list[Page | None] = []
+        for position in ids:
+            query = tantivy.Query.term_query(self._schema, "key", int(position), "basic")
+            hits = self._searcher.search(query, 1, count=False).hits
+            if not hits:
+                out.append(None)
+                continue
+            stored = self._searcher.doc(hits[0][1]).get_first("page")
+            out.append(page_of(int(position), bytes(stored or b"")))
+        return out
