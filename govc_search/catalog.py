@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-__all__ = ["FUNCTIONS", "TABLES", "Column", "Function", "Table", "function", "table"]
+__all__ = [
+    "FUNCTIONS",
+    "LINE_COLUMNS",
+    "TABLES",
+    "Column",
+    "Function",
+    "Table",
+    "function",
+    "table",
+]
 
 TEXT = "TEXT"
 INTEGER = "INTEGER"
@@ -69,7 +78,9 @@ class Table:
         return _columns(self.name).get(name.lower())
 
 
-_IDENTITY = "LEFT JOIN identities {0} ON {0}.repo = b.repo AND {0}.name = b.{1} AND {0}.email = b.{1}_email"
+_IDENTITY = (
+    "LEFT JOIN identities {0} ON {0}.repo = b.repo AND {0}.name = b.{1} AND {0}.email = b.{1}_email"
+)
 _VISIBLE = "b.from_position <= CAST($as_of AS UBIGINT) AND (b.to_position IS NULL OR b.to_position > CAST($as_of AS UBIGINT))"
 _OWNER = "JOIN changes f ON f.change_id = b.change_id"
 
@@ -78,13 +89,17 @@ def _domain(column: str) -> str:
     return f"CASE WHEN contains({column}, '@') THEN lower(split_part({column}, '@', -1)) END"
 
 
-_LINES_SOURCE = (
-    "(SELECT change_id, hunk, -1::TINYINT AS sign, (old_start + unnest(range(old_lines)))::UINTEGER"
-    " AS old_line, NULL::UINTEGER AS new_line, unnest(string_split(removed, chr(10))) AS text"
-    " FROM hunks WHERE removed IS NOT NULL{removed} UNION ALL "
-    "SELECT change_id, hunk, 1::TINYINT, NULL, (new_start + unnest(range(new_lines)))::UINTEGER,"
-    " unnest(string_split(added, chr(10))) FROM hunks WHERE added IS NOT NULL{added})"
-)
+# What the base columns of lines are on either side of a hunk, (removed, added): `unnest` makes a
+# row for each line.
+LINE_COLUMNS: Final[dict[str, tuple[str, str]]] = {
+    "change_id": ("change_id", "change_id"),
+    "hunk": ("hunk", "hunk"),
+    "sign": ("-1::TINYINT", "1::TINYINT"),
+    "old_line": ("(old_start + unnest(range(old_lines)))::UINTEGER", "NULL::UINTEGER"),
+    "new_line": ("NULL::UINTEGER", "(new_start + unnest(range(new_lines)))::UINTEGER"),
+    "text": ("unnest(string_split(removed, chr(10)))", "unnest(string_split(added, chr(10)))"),
+    "ordinal": ("unnest(range(old_lines))", "unnest(range(new_lines))"),
+}
 _REFS_SOURCE = "refs"
 _REF_NAME = (
     "CASE WHEN starts_with(b.full_name, 'refs/heads/') THEN substr(b.full_name, 12)"
@@ -108,7 +123,9 @@ _REPO = Column("repo", TEXT, "name of the repository")
 _HASH = ("sha", "commit_id", "commit_hash")
 
 
-def _person(who: str, verb: str, aliases: tuple[str, ...], dates: tuple[str, ...]) -> tuple[Column, ...]:
+def _person(
+    who: str, verb: str, aliases: tuple[str, ...], dates: tuple[str, ...]
+) -> tuple[Column, ...]:
     identity = f"{who}_identity"
     return (
         Column(who, TEXT, f"name of who {verb} it, as recorded", aliases, words=(who,)),
@@ -244,7 +261,7 @@ HUNKS: Final = Table(
 LINES: Final = Table(
     "lines",
     "removed and added lines, one row each",
-    _LINES_SOURCE,
+    "hunks",
     (
         Column("change_id", INTEGER, "the change it belongs to"),
         Column("position", INTEGER, "the commit's place in the log", sql="(b.change_id >> 20)"),

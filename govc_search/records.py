@@ -1,7 +1,8 @@
 """What the log holds: one Arrow schema for each kind of record.
 
 A record is one row. Text that git does not guarantee to be UTF-8 (names, messages, paths,
-lines) is `binary` here, exactly as it was read; views turn it into text. Hashes are lower-case
+lines) is `binary` here, as git gave it: names and messages with another declared encoding as
+git turns them into UTF-8, with `encoding` beside them, all else byte for byte. Views make text of it. Hashes are lower-case
 hexadecimal. Times are seconds since 1970 with the zone's offset in minutes beside them, both
 null where the raw text (`*_date_raw`) is not a date at all.
 """

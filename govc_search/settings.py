@@ -28,7 +28,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("pattern_length", 1_000, "longest text pattern, in characters"),
     Setting("expansions", 4_096, "most index terms that one prefix, fuzzy word or /regex/ may widen to"),
     Setting("deadline_seconds", 30.0, "how long one query may run"),
-    Setting("commit_patch_bytes", 64 << 20, "patch text of one commit beyond which its lines are not indexed"),
+    Setting("commit_patch_bytes", 64 << 20, "patch text of one commit beyond which its lines are not indexed; one line counts as 32 bytes at least"),
     Setting("frame_bytes", 8 << 20, "patch text gathered into one log frame"),
     Setting("segment_bytes", 256 << 20, "size at which the log starts a new segment"),
     Setting("text_heap_bytes", 192 << 20, "memory of the text index writer"),

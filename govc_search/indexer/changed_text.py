@@ -25,7 +25,7 @@ from govc_search.errors import StoreError
 from govc_search.records import CHANGE_BITS
 from govc_search.store.rows import decode
 
-__all__ = ["ChangedText"]
+__all__ = ["ChangedText", "Frames"]
 
 Ids = npt.NDArray[np.uint64]
 
@@ -47,10 +47,11 @@ class ChangedText:
         self._data_file = directory / "changes.lines"
         self._index_file = directory / "changes.index"
         self._pending: list[npt.NDArray[np.void]] = []
-        self._data = open(self._data_file, "ab")  # noqa: SIM115 - lives as long as the view
-        self._index = open(self._index_file, "ab")  # noqa: SIM115
+        self._frames: list[bytes] = []
+        for file in (self._data_file, self._index_file):
+            file.touch()
         self._repair()
-        self._snapshot: _Frames | None = None
+        self._snapshot: Frames | None = None
 
     def _repair(self) -> None:
         """Cuts what a crash left incomplete."""
@@ -59,9 +60,9 @@ class ChangedText:
         records = np.fromfile(self._index_file, _RECORD, whole)
         if len(records):
             whole = int(np.searchsorted(records["end"], size, side="right"))
-        self._index.truncate(whole * _RECORD.itemsize)
         self._end = int(records["end"][whole - 1]) if whole else 0
-        self._data.truncate(self._end)
+        os.truncate(self._index_file, whole * _RECORD.itemsize)
+        os.truncate(self._data_file, self._end)
         self._durable = whole
 
     def append(self, batch: pa.RecordBatch, positions: npt.NDArray[np.uint64]) -> None:
@@ -96,7 +97,7 @@ class ChangedText:
         ends = []
         for text in texts:
             frame = compressor.compress(text)
-            self._data.write(frame)
+            self._frames.append(frame)
             self._end += len(frame)
             ends.append(self._end)
         records["end"] = ends
@@ -106,36 +107,33 @@ class ChangedText:
         """Makes durable what was appended: lines first, then the records that name them."""
         if not self._pending:
             return
-        self._data.flush()
-        os.fsync(self._data.fileno())
-        for records in self._pending:
-            self._index.write(records.tobytes())
-            self._durable += len(records)
-        self._index.flush()
-        os.fsync(self._index.fileno())
+        for file, parts in (
+            (self._data_file, self._frames),
+            (self._index_file, [records.tobytes() for records in self._pending]),
+        ):
+            with open(file, "ab") as out:
+                out.writelines(parts)
+                out.flush()
+                os.fsync(out.fileno())
+        self._durable += sum(len(records) for records in self._pending)
+        self._frames.clear()
         self._pending.clear()
         self._snapshot = None
 
     def rollback(self) -> None:
         """Forgets what was appended since the last commit."""
         self._pending.clear()
-        self._data.flush()
-        self._index.flush()
+        self._frames.clear()
         self._repair()
 
-    def close(self) -> None:
-        """Closes the files."""
-        self._data.close()
-        self._index.close()
-
-    def frames(self) -> _Frames:
+    def frames(self) -> Frames:
         """Returns the durable changes, to be read by any thread."""
         if self._snapshot is None:
-            self._snapshot = _Frames(self._data_file, self._index_file, self._durable)
+            self._snapshot = Frames(self._data_file, self._index_file, self._durable)
         return self._snapshot
 
 
-class _Frames:
+class Frames:
     """The changes that were durable at one moment."""
 
     def __init__(self, data_file: Path, index_file: Path, count: int) -> None:

@@ -19,6 +19,7 @@ import tantivy
 
 from govc_search.errors import StoreError
 from govc_search.indexer import documents
+from govc_search.indexer.changed_text import ChangedText, Frames
 from govc_search.indexer.terms import TermFile, Terms
 from govc_search.store.log import Entry
 
@@ -39,10 +40,11 @@ def message_of(error: BaseException) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """What was committed at one moment: `position`s up to `checkpoint`."""
+    """What was committed at one moment: `position`s up to `checkpoint`, and their lines."""
 
     searcher: tantivy.Searcher
     checkpoint: int
+    lines: Frames | None
 
 
 class TextPart:
@@ -58,6 +60,7 @@ class TextPart:
             words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
             self._index.register_tokenizer("words", words)
             self._index.config_reader("manual")
+            self._lines = ChangedText(directory.parent) if table == "changes" else None
             self.pinned = self._pin()
         except Exception as error:
             raise StoreError(
@@ -83,10 +86,9 @@ class TextPart:
         searcher = self._index.searcher()
         query = tantivy.Query.term_query(self.schema, "mark", _CHECKPOINT, "basic")
         hits = searcher.search(query, 1, count=False).hits
-        if not hits:
-            return Pinned(searcher, 0)
-        stored = searcher.doc(hits[0][1]).get_first("checkpoint")
-        return Pinned(searcher, int(stored or 0))
+        stored = searcher.doc(hits[0][1]).get_first("checkpoint") if hits else None
+        lines = self._lines.frames() if self._lines is not None else None
+        return Pinned(searcher, int(stored or 0), lines)
 
     @property
     def writer(self) -> tantivy.IndexWriter:
@@ -124,6 +126,8 @@ class TextPart:
         writer = self.writer
         for document in self._documents(batch, positions):
             writer.add_document(document)
+        if self._lines is not None:
+            self._lines.append(batch, positions)
 
     def _documents(
         self, batch: pa.RecordBatch, positions: npt.NDArray[np.uint64]
@@ -141,6 +145,8 @@ class TextPart:
         if self.applied == self.checkpoint:
             return
         fresh = self._fresh_words()
+        if self._lines is not None:
+            self._lines.commit()
         writer = self.writer
         writer.delete_documents_by_term("mark", _CHECKPOINT)
         document = tantivy.Document()
@@ -179,6 +185,8 @@ class TextPart:
         """Drops what was applied since the last commit."""
         if self._writer is not None:
             self._writer.rollback()
+        if self._lines is not None:
+            self._lines.rollback()
         self.applied = self.checkpoint
         self._forget_words()
 

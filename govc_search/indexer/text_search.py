@@ -7,7 +7,7 @@ become what `fragments` says that every match must hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -90,6 +90,23 @@ class TextSnapshot:
     def documents(self, table: str) -> int:
         """Returns the number of documents."""
         return self._tables[table].documents
+
+    def documents(self, table: str) -> int:
+        """Returns the number of documents of an index."""
+        return self._tables[table].documents
+
+    def with_lines(
+        self,
+        ids: Ids,
+        sides: Sequence[str],
+        mode: str,
+        pattern: str,
+        check: Callable[[], None] | None = None,
+    ) -> Ids:
+        """Returns those changes that have a line that matches; see `Frames.matching`."""
+        lines = self.pinned[1].lines
+        assert lines is not None
+        return lines.matching(ids, sides, mode, pattern, check)
 
     def corrections(self, table: str, node: textquery.Node) -> dict[str, tuple[str, ...]]:
         """Returns, for each fuzzy word that the index lacks, the words found in its place.

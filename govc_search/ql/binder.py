@@ -13,7 +13,7 @@ from datetime import datetime
 
 from govc_search import catalog
 from govc_search.errors import QueryError, Span
-from govc_search.ql import ast, bound
+from govc_search.ql import ast, bound, parser
 from govc_search.settings import Settings
 
 __all__ = ["Binder", "Scope", "bind"]
@@ -36,7 +36,9 @@ class Scope:
     matches: list[bound.TextMatch] = field(default_factory=list)
 
 
-def bind(query: ast.Query, source: str, params: Params, settings: Settings, now: datetime) -> bound.BoundQuery:
+def bind(
+    query: ast.Query, source: str, params: Params, settings: Settings, now: datetime
+) -> bound.BoundQuery:
     """Returns the bound query of a syntax tree.
 
     Raises QueryError with the place in `source`.
@@ -161,15 +163,18 @@ class Binder:
         where = self._where(select.where, scope) if select.where else ()
         names: list[str] = []
         exprs: list[bound.Expr] = []
+        spans: list[Span] = []
         for item in select.items:
             if isinstance(item.expr, ast.Star):
                 for name, column in self._star(item.expr, scope):
                     names.append(name)
                     exprs.append(column)
+                    spans.append(item.expr.span)
                 continue
             expr = x.bind(item.expr, scope, top=True)
             names.append(item.alias or self._name(item.expr))
             exprs.append(expr)
+            spans.append(item.expr.span)
             if item.alias:
                 scope.aliases.setdefault(item.alias.lower(), expr)
         group = tuple(self._group_key(e, scope, exprs) for e in select.group_by)
@@ -179,10 +184,10 @@ class Binder:
             tuple(names), tuple(exprs), relation, where, group,
             select.group_all, having, qualify, select.distinct,
         )  # fmt: skip
-        if group or having is not None or any(_has_aggregate(e) for e in exprs):
+        if group or having is not None or any(bound.has_aggregate(e) for e in exprs):
             if not select.group_all:
-                for item, expr in zip(select.items, exprs, strict=False):
-                    self._check_grouped(expr, group, item.expr.span)
+                for expr, span in zip(exprs, spans, strict=True):
+                    self._check_grouped(expr, group, span)
                 if having is not None and select.having is not None:
                     self._check_grouped(having, group, select.having.span)
         return result, scope
@@ -198,7 +203,9 @@ class Binder:
             else:
                 result.append(expr)
         scope.aggregates_allowed = True
-        leaves = sum(1 for e in result for n in bound.walk(e) if isinstance(n, bound.Constant | bound.Column))
+        leaves = sum(
+            1 for e in result for n in bound.walk(e) if isinstance(n, bound.Constant | bound.Column)
+        )
         limit = self.settings.size("query_leaves")
         if leaves > 2 * limit:
             raise self.error(
@@ -210,19 +217,20 @@ class Binder:
         return tuple(result)
 
     def _name(self, expr: ast.Expr) -> str:
-        match expr:
-            case ast.Name():
-                return expr.parts[-1].lower() if self._known(expr.parts[-1]) else expr.parts[-1]
-            case ast.Cast():
-                return self._name(expr.operand)
-        text = " ".join(self.source[expr.span.start : expr.span.end].split())
+        if isinstance(expr, ast.Name):
+            return expr.parts[-1].lower() if self._known(expr.parts[-1]) else expr.parts[-1]
+        text = parser.on_one_line(self.source, expr.span)
         return text if len(text) <= 60 else text[:59] + "…"
 
     def _known(self, name: str) -> bool:
         return any(t.column(name) for t in catalog.TABLES)
 
     def _group_key(self, key: ast.Expr, scope: Scope, exprs: list[bound.Expr]) -> bound.Expr:
-        if isinstance(key, ast.Literal) and isinstance(key.value, int) and not isinstance(key.value, bool):
+        if (
+            isinstance(key, ast.Literal)
+            and isinstance(key.value, int)
+            and not isinstance(key.value, bool)
+        ):
             return exprs[self._ordinal(key.value, len(exprs), key.span, "GROUP BY")]
         if isinstance(key, ast.Name) and len(key.parts) == 1:
             found = scope.aliases.get(key.parts[0].lower())
@@ -233,14 +241,14 @@ class Binder:
     def _ordinal(self, number: int, count: int, span: Span, clause: str) -> int:
         if not 1 <= number <= count:
             raise self.error(
-                "unknown_position", f"{clause} {number}, but {count} columns are selected", span
+                "unknown_position", f"{clause} {number}, but the number of columns is {count}", span
             )
         return number - 1
 
     def _check_grouped(self, expr: bound.Expr, group: tuple[bound.Expr, ...], span: Span) -> None:
         if expr in group or isinstance(expr, bound.Aggregate | bound.Constant | bound.Output):
             return
-        if isinstance(expr, bound.WindowCall):
+        if isinstance(expr, bound.WindowCall | bound.Subquery):
             return
         if isinstance(expr, bound.Column | bound.Score):
             name = expr.column.name if isinstance(expr, bound.Column) else "score()"
@@ -250,11 +258,12 @@ class Binder:
                 span,
                 f"add it to GROUP BY, or use any_value({name})",
             )
-        for f in expr.__dataclass_fields__:
-            value = getattr(expr, f)
-            for child in value if isinstance(value, tuple) else (value,):
-                if isinstance(child, bound.Expr) and not isinstance(child, bound.Subquery):
-                    self._check_grouped(child, group, span)
+        if isinstance(expr, bound.LineMatch | bound.TouchMatch | bound.RevisionMatch):
+            raise self.error(
+                "not_grouped", f"{expr.text} is neither grouped nor aggregated", span
+            )
+        for child in bound.operands(expr):
+            self._check_grouped(child, group, span)
 
     def _order(
         self, query: ast.Query, body: bound.Body, scope: Scope | None
@@ -288,7 +297,7 @@ class Binder:
         if result in body.exprs:
             i = body.exprs.index(result)
             return bound.Output(i, body.types[i])
-        if body.group_by or any(_has_aggregate(e) for e in body.exprs):
+        if body.group_by or any(bound.has_aggregate(e) for e in body.exprs):
             self._check_grouped(result, body.group_by, expr.span)
         return result
 
@@ -299,7 +308,11 @@ class Binder:
         if isinstance(value, bound.Constant):
             if value.value is None:
                 return None
-            if isinstance(value.value, int) and not isinstance(value.value, bool) and value.value >= 0:
+            if (
+                isinstance(value.value, int)
+                and not isinstance(value.value, bool)
+                and value.value >= 0
+            ):
                 if value.value < 1 << 62:
                     return value.value
         raise self.error(
@@ -323,11 +336,11 @@ class Binder:
             case ast.Join():
                 return self._join(item, scope)
 
-    def _rename(self, names: tuple[str, ...], columns: tuple[str, ...], span: Span) -> tuple[str, ...]:
+    def _rename(
+        self, names: tuple[str, ...], columns: tuple[str, ...], span: Span
+    ) -> tuple[str, ...]:
         if len(columns) > len(names):
-            raise self.error(
-                "column_count", f"{len(columns)} names for {len(names)} columns", span
-            )
+            raise self.error("column_count", f"{len(columns)} names for {len(names)} columns", span)
         return columns + names[len(columns) :]
 
     def _add(self, relation: bound.Scan | bound.Derived, scope: Scope, span: Span) -> None:
@@ -404,12 +417,17 @@ class Binder:
             if hash_:
                 assert isinstance(l, bound.Column) and isinstance(r, bound.Column)
                 self._merge(scope, ("repo", "position", "hash", *l.column.aliases), r.scan.id)
-                p = [s.table.column("position") if s.table.position else None for s in (l.scan, r.scan)]
+                p = [
+                    s.table.column("position") if s.table.position else None
+                    for s in (l.scan, r.scan)
+                ]
                 if p[0] and p[1]:
                     l, r = bound.Column(l.scan, p[0]), bound.Column(r.scan, p[1])
                 elif l.scan.table.column("repo") and r.scan.table.column("repo"):
                     pair = tuple(
-                        bound.Column(s, c) for s in (l.scan, r.scan) if (c := s.table.column("repo"))
+                        bound.Column(s, c)
+                        for s in (l.scan, r.scan)
+                        if (c := s.table.column("repo"))
                     )
                     conditions.append(bound.Apply("({0} = {1})", pair, "BOOLEAN"))
             else:
@@ -465,9 +483,3 @@ class Binder:
         for name in sorted(exclude - seen):
             raise self.error("unknown_column", f'EXCLUDE names no column "{name}"', star.span)
         return result
-
-
-def _has_aggregate(expr: bound.Expr) -> bool:
-    return any(
-        isinstance(n, bound.Aggregate) for n in bound.walk(expr, into_queries=False)
-    ) and not isinstance(expr, bound.WindowCall)

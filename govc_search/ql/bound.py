@@ -8,15 +8,16 @@ GROUP BY are equal.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from govc_search import catalog, textquery
+from govc_search.errors import Span
 
 __all__ = [
     "Aggregate", "Apply", "BoundQuery", "BoundSelect", "BoundSet", "BoundValues", "Body",
     "Column", "Constant", "Derived", "DerivedColumn", "Expr", "Highlight", "Join", "Junction",
     "LineMatch", "Negation", "OrderKey", "Output", "Predicate", "Relation", "RevisionMatch",
-    "Scan", "Score", "Subquery", "TextMatch", "WindowCall", "walk",
+    "Scan", "Score", "Subquery", "TextMatch", "WindowCall", "has_aggregate", "operands", "walk",
 ]  # fmt: skip
 
 
@@ -136,6 +137,7 @@ class TextMatch:
     subjects: tuple[tuple[str, Expr], ...]
     text: str
     type: str = "BOOLEAN"
+    span: Span = field(default=Span(0, 0), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ class RevisionMatch:
     revision: str
     text: str
     type: str = "BOOLEAN"
+    span: Span = field(default=Span(0, 0), compare=False)
 
 
 Predicate = TextMatch | LineMatch | TouchMatch | RevisionMatch
@@ -310,9 +313,36 @@ def walk(node: object, *, into_queries: bool = True) -> Iterator[object]:
     if isinstance(node, _LEAVES) and not isinstance(node, Scan):
         return
     yield node
-    if isinstance(node, Constant | Scan | Column) or (not into_queries and isinstance(node, BoundQuery)):
+    if isinstance(node, Constant | Scan | Column) or (
+        not into_queries and isinstance(node, BoundQuery)
+    ):
         return
     if not hasattr(node, "__dataclass_fields__") or node.__class__.__module__ != __name__:
         return
     for f in fields(node):  # type: ignore[arg-type]
         yield from walk(getattr(node, f.name), into_queries=into_queries)
+
+
+def has_aggregate(expr: Expr) -> bool:
+    """Returns whether an expression aggregates the rows of its query (a window does not)."""
+    if isinstance(expr, Aggregate):
+        return True
+    if isinstance(expr, WindowCall):
+        # What stands in a window may aggregate before it: sum(count(*)) OVER ().
+        inner = (*expr.partition, *(k.expr for k in expr.order))
+        args = expr.function.args if isinstance(expr.function, Aggregate | Apply) else ()
+        return any(map(has_aggregate, (*inner, *args)))
+    return any(map(has_aggregate, operands(expr)))
+
+
+def operands(expr: Expr) -> Iterator[Expr]:
+    """Yields the expressions right below one, those of sub-queries left out."""
+    for f in fields(expr):
+        value = getattr(expr, f.name)
+        for child in value if isinstance(value, tuple) else (value,):
+            if isinstance(child, Expr):
+                yield child
+            elif isinstance(child, OrderKey):
+                yield child.expr
+            elif isinstance(child, tuple) and len(child) == 2 and isinstance(child[1], Expr):
+                yield child[1]

@@ -1,7 +1,7 @@
 """The search box: `author:linus path:drivers/** "use after free"` to GQL.
 
-Three steps: text to terms (with their places, for errors), terms to conditions, conditions to
-one SELECT. Words of the user reach the GQL only as parameters or as quoted literals.
+Three steps: text to terms (`box_terms`), terms to conditions, conditions to one SELECT. Words of
+the user reach the GQL only as parameters or as quoted literals.
 """
 
 from __future__ import annotations
@@ -9,170 +9,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from govc_search.errors import QueryError, Span
+from govc_search.errors import QueryError
+from govc_search.ql.box_terms import QUALIFIERS, Qualifier, Term, parse_box
 
 __all__ = ["QUALIFIERS", "Qualifier", "Term", "parse_box", "quote", "to_gql"]
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One word, phrase or `qualifier:value` of the box.
-
-    `qualifier` is "" for plain words; `quoted` says that all of the value stood in quotes.
-    """
-
-    qualifier: str
-    value: str
-    quoted: bool = False
-    negated: bool = False
-    span: Span = field(default=Span(0, 0), compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Qualifier:
-    """One qualifier: an example of its use and one line of help."""
-
-    name: str
-    example: str
-    help: str
-
-
-QUALIFIERS: Final[tuple[Qualifier, ...]] = (
-    Qualifier("author", "author:linus", "part of the author's name or e-mail, any case"),
-    Qualifier("committer", "committer:junio", "part of the committer's name or e-mail, any case"),
-    Qualifier("email", "email:kernel.org", "part of the author's e-mail, any case"),
-    Qualifier("repo", "repo:git", "repository by name; * and ? are wildcards"),
-    Qualifier("path", "path:drivers/**", "a changed path, old or new: a glob, a file or a directory"),
-    Qualifier("ext", "ext:c", "a changed path ends in this extension"),
-    Qualifier("lang", "lang:python", "a changed file is in this language"),
-    Qualifier("hash", "hash:e83c5163", "commit hash or its beginning"),
-    Qualifier("ref", "ref:v6.1", "reachable from a branch, tag or other revision"),
-    Qualifier("range", "range:v6.0..v6.1", "in a revision range, as git has them"),
-    Qualifier("after", "after:2024-01-01", "committed at or after a date, or after:2weeks"),
-    Qualifier("before", "before:2024-06", "committed before a date"),
-    Qualifier("added", "added:strbuf_addf", "some added line contains the text"),
-    Qualifier("removed", "removed:strcpy", "some removed line contains the text"),
-    Qualifier("changed", "changed:malloc", "some added or removed line contains the text"),
-    Qualifier("message", "message:race", "the words, in order, in the message"),
-    Qualifier("subject", "subject:race", "the words, in order, in the subject"),
-    Qualifier("is", "is:merge", "merge, revert or bot"),
-    Qualifier("has", "has:trailer", "the message has trailers"),
-    Qualifier("trailer", "trailer:Fixes=e83c51", "a trailer by key, and a part of its value"),
-    Qualifier("sort", "sort:newest", "newest, oldest or relevance"),
-)
-
-_NAMES: Final = tuple(q.name for q in QUALIFIERS)
-
-# What people type out of habit from git, GitHub and other boxes. Suggested, not taken.
-_MEANT: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "since": "after", "until": "before", "date": "after", "newer": "after", "older": "before",
-        "file": "path", "filename": "path", "dir": "path", "extension": "ext", "language": "lang",
-        "branch": "ref", "tag": "ref", "rev": "ref", "revision": "ref", "user": "author",
-        "name": "author", "mail": "email", "sha": "hash", "commit": "hash", "id": "hash",
-        "title": "subject", "body": "message", "msg": "message", "order": "sort",
-        "repository": "repo", "grep": "message", "diff": "changed",
-    }  # fmt: skip
-)  # fmt: skip
-
-_QUALIFIER: Final = re.compile(r"([A-Za-z][A-Za-z_-]*):(?![:/\\])")
-
-
-def parse_box(text: str) -> tuple[Term, ...]:
-    """Returns the terms of a box in the order written.
-
-    Raises QueryError: unclosed_quote, unknown_qualifier, missing_value.
-    """
-    terms: list[Term] = []
-    at = 0
-    while True:
-        while at < len(text) and text[at].isspace():
-            at += 1
-        if at == len(text):
-            return tuple(terms)
-        start = at
-        negated = text[at] == "-" and at + 1 < len(text) and text[at + 1] not in "-" and (
-            not text[at + 1].isspace()
-        )
-        at += negated
-        name, at = _read_qualifier(text, at)
-        value_at = at
-        value, quoted, at = _read_value(text, at)
-        if name and not value:
-            raise QueryError(
-                "missing_value",
-                f'nothing after "{name}:"',
-                hint=f"write it without a space, as in {_example(name)}",
-                span=Span(start, at),
-                source=text,
-            )
-        if value:
-            terms.append(Term(name, value, quoted, negated, Span(start if not name else value_at, at)))
-
-
-def _read_qualifier(text: str, at: int) -> tuple[str, int]:
-    """Returns the qualifier that begins at `at` ("" for none) and where its value begins."""
-    found = _QUALIFIER.match(text, at)
-    if found is None:
-        return "", at
-    name = found[1].lower()
-    if name in _NAMES:
-        return name, found.end()
-    if found.end() == len(text) or text[found.end()].isspace():
-        # "mm: fix a leak": the prefix of a subject, not a qualifier.
-        return "", at
-    near = _MEANT.get(name) or next(iter(difflib.get_close_matches(name, _NAMES, 1)), None)
-    raise QueryError(
-        "unknown_qualifier",
-        f'no qualifier "{found[1]}"',
-        hint=f'did you mean "{near}:"?' if near else "put quotes around it to search for the text",
-        span=Span(found.start(1), found.end(1)),
-        source=text,
-    )
-
-
-def _read_value(text: str, at: int) -> tuple[str, bool, int]:
-    """Returns the value, whether all of it was quoted, and where it ends."""
-    start = at
-    out: list[str] = []
-    quoted_end = -1
-    while at < len(text) and not text[at].isspace():
-        if text[at] != '"':
-            out.append(text[at])
-            at += 1
-            continue
-        opened = at
-        at += 1
-        while True:
-            if at >= len(text):
-                raise QueryError(
-                    "unclosed_quote",
-                    "the quote that begins here has no end",
-                    hint='close it with "; inside quotes a quote is written twice',
-                    span=Span(opened, opened + 1),
-                    source=text,
-                )
-            if text.startswith('""', at) or text.startswith('\\"', at):
-                out.append('"')
-                at += 2
-            elif text[at] == '"':
-                break
-            else:
-                out.append(text[at])
-                at += 1
-        at += 1
-        if opened == start:
-            quoted_end = at
-    return "".join(out), quoted_end == at, at
-
-
-def _example(name: str) -> str:
-    return next(q.example for q in QUALIFIERS if q.name == name)
 
 
 def quote(value: str) -> str:
@@ -183,7 +28,7 @@ def quote(value: str) -> str:
 class _Values:
     """Where values go: into parameters named after their qualifier, or into the text."""
 
-    def __init__(self, literals: bool) -> None:
+    def __init__(self, *, literals: bool) -> None:
         self.literals = literals
         self.params: dict[str, object] = {}
 
@@ -308,7 +153,7 @@ def _before(context: _Context, term: Term) -> tuple[str, ...]:
 
 _DATE: Final = re.compile(r"\d{4}(?:-\d{2}(?:-\d{2}(?:[T ]\d{2}:\d{2}.*)?)?)?")
 _AGO: Final = re.compile(
-    r"(\d{1,6})[ .]*(second|minute|hour|day|week|month|year|h|d|w|y)s?(?:[ .]*ago)?", re.I
+    r"(\d{1,6})[ .]*(second|minute|hour|day|week|month|year|h|d|w|y)s?(?:[ .]*ago)?", re.IGNORECASE
 )
 _UNITS: Final = MappingProxyType({"h": "hour", "d": "day", "w": "week", "y": "year"})
 
@@ -368,7 +213,7 @@ def _is(context: _Context, term: Term) -> tuple[str, ...]:
             "unsupported_qualifier",
             f'"is:{value}" cannot be answered: whether a commit is one is not indexed',
             term,
-            'subject:revert finds subjects with the word' if value == "revert" else None,
+            "subject:revert finds subjects with the word" if value == "revert" else None,
         )
     raise _unknown_value(context, term, ("merge", "revert", "bot"))
 
@@ -380,9 +225,7 @@ def _has(context: _Context, term: Term) -> tuple[str, ...]:
 
 
 # The two columns make the join: a hash may be in several repositories.
-_TRAILER: Final = (
-    "EXISTS (SELECT 1 FROM trailers t WHERE t.repo = c.repo AND t.hash = c.hash{})"
-)
+_TRAILER: Final = "EXISTS (SELECT 1 FROM trailers t WHERE t.repo = c.repo AND t.hash = c.hash{})"
 
 
 def _trailer(context: _Context, term: Term) -> tuple[str, ...]:
@@ -465,7 +308,7 @@ def to_gql(
     terms = parse_box(text)
     if not terms:
         raise QueryError("empty_search", "nothing to search for", hint="as in author:linus race")
-    context = _Context(text, _Values(literals))
+    context = _Context(text, _Values(literals=literals))
     order = _order(context, terms)
     where, ranked = _where(context, terms)
     if order is not None and order.value.lower() == "relevance" and not ranked:

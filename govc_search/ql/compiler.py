@@ -6,7 +6,7 @@ relations `x<n>` and `g<n>`; every value is a bound parameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -63,6 +63,7 @@ class _Compiler:
         # is written last.
         self.used: dict[int, dict[str, str]] = {}
         self.joins: dict[int, set[str]] = {}
+        self.nullable = _nullable(plan.query)
 
     # Values
 
@@ -121,6 +122,23 @@ class _Compiler:
     def order(self, keys: tuple[bound.OrderKey, ...]) -> str:
         return f" ORDER BY {', '.join(self.order_key(k) for k in keys)}" if keys else ""
 
+    def ties(self, select: bound.BoundSelect) -> str:
+        """Returns what follows an order so that equal rows come out the same way every time.
+
+        Pages cut with LIMIT and OFFSET then add up to the whole.
+        """
+        grouped = select.group_by or select.group_all or select.distinct
+        if grouped or any(map(bound.has_aggregate, select.exprs)):
+            keys = [f"c{i}" for i in range(len(select.exprs))]
+        else:
+            keys = [
+                self.column(scan, column)
+                for scan in _scans(select.from_)
+                for name in scan.table.order
+                if (column := scan.table.column(name)) is not None
+            ]
+        return "".join(f", {k}" for k in keys)
+
     def order_key(self, key: bound.OrderKey) -> str:
         sql = f"c{key.expr.index}" if isinstance(key.expr, bound.Output) else self.expr(key.expr)
         sql += " DESC" if key.descending else ""
@@ -149,6 +167,8 @@ class _Compiler:
         if select.qualify is not None:
             tail += " QUALIFY " + self.expr(select.qualify)
         tail += self.order(order)
+        if order:
+            tail += self.ties(select)
         from_ = ""
         if select.from_ is not None:
             inner: dict[int, str] = {}
@@ -202,9 +222,10 @@ class _Compiler:
         items = [f"{sql} AS {_quote(name)}" for name, sql in used.items()]
         source = f"{table.source} b"
         where = [table.where] if table.where else []
-        if table.name in ("lines", "hunks"):
-            source, narrowed = self.narrowed(scan)
-            where += narrowed
+        if table.name == "hunks":
+            where += [f"b.{c}" for c in self.candidates(scan)]
+        elif table.name == "lines":
+            source = f"({self.lines(scan, ' '.join([*items, *where]))}) b"
         for join in sorted(self.joins.get(scan.id, ())):
             source += f" {table.joins[join]}"
         score = self.plan.scores.get(scan)
@@ -215,21 +236,32 @@ class _Compiler:
             sql += " WHERE " + " AND ".join(where)
         return f"({sql}) AS t{scan.id}"
 
-    def narrowed(self, scan: bound.Scan) -> tuple[str, list[str]]:
-        """Returns the source of lines or hunks, reading only what the line filters can match."""
+    def candidates(self, scan: bound.Scan) -> list[str]:
+        """Returns what the indexes say of the changes that the line filters can match."""
+        accesses = (self.plan.accesses[f] for f in self.plan.line_filters.get(scan, ()))
+        return [f"change_id IN (SELECT id FROM {a.scan.name})" for a in accesses if a.scan]
+
+    def lines(self, scan: bound.Scan, uses: str) -> str:
+        """Returns the rows of lines made from hunks, with the base columns that `uses` names.
+
+        Hunks are narrowed by the line filters first: making lines costs more than finding text.
+        """
+        names = [n for n in catalog.LINE_COLUMNS if f"b.{n}" in uses or n == "change_id"]
         filters = self.plan.line_filters.get(scan, ())
-        candidates: list[str] = []
-        sides = {"removed": "", "added": ""}
-        for f in filters:
-            access = self.plan.accesses[f]
-            if isinstance(access.scan, TextScan):
-                candidates.append(f"change_id IN (SELECT id FROM {access.scan.name})")
-            for side in sides:
-                sides[side] += " AND " + self.line_condition(f.mode, side, f.pattern)
-        if scan.table.name == "hunks":
-            return f"{scan.table.source} b", [f"b.{c}" for c in candidates]
-        more = "".join(f" AND {c}" for c in candidates)
-        return scan.table.source.format(**{s: more + sql for s, sql in sides.items()}) + " b", []
+        sides = []
+        for i, (side, count) in enumerate((("removed", "old_lines"), ("added", "new_lines"))):
+            columns = {n: catalog.LINE_COLUMNS[n][i] for n in names}
+            if not any("unnest" in c for c in columns.values()):
+                columns["ordinal"] = catalog.LINE_COLUMNS["ordinal"][i]
+            elif "ordinal" not in columns and "unnest" not in " ".join(
+                catalog.LINE_COLUMNS[n][1 - i] for n in names
+            ):
+                columns["ordinal"] = "0"
+            where = [f"{count} > 0", *self.candidates(scan)]
+            where += [self.line_condition(f.mode, side, f.pattern) for f in filters]
+            items = ", ".join(f"{sql} AS {_quote(n)}" for n, sql in columns.items())
+            sides.append(f"SELECT {items} FROM hunks WHERE {' AND '.join(where)}")
+        return " UNION ALL ".join(sides)
 
     def column(self, scan: bound.Scan, column: catalog.Column) -> str:
         used = self.used.setdefault(scan.id, {})
@@ -317,24 +349,33 @@ class _Compiler:
         word = "IN" if expr.kind == "in" else expr.kind
         return f"({self.expr(expr.operand)} {word} ({inner}))"
 
+    def predicate(self, scan: bound.Scan | None, sql: str) -> str:
+        """Returns a predicate that is true or false, also where an outer join found no row."""
+        if scan is None or scan.id not in self.nullable:
+            return sql
+        key = self.position(scan) if scan.table.key is None else self.key(scan)
+        return f"({key} IS NOT NULL AND {sql})"
+
     def _text_match(self, expr: bound.TextMatch) -> str:
         access = self.plan.accesses[expr]
         if access.scan is None:
-            return self.scanned(expr)
+            return self.predicate(expr.scan, self.scanned(expr))
         assert expr.scan is not None
-        member = f"({self.key(expr.scan)} IN (SELECT id FROM {access.scan.name}))"
-        if access.exactness is Exactness.EXACT:
-            return member
-        return f"({member} AND {self.scanned(expr)})"
+        sql = f"({self.key(expr.scan)} IN (SELECT id FROM {access.scan.name}))"
+        if access.exactness is not Exactness.EXACT:
+            sql = f"({sql} AND {self.scanned(expr)})"
+        return self.predicate(expr.scan, sql)
 
     def scanned(self, expr: bound.TextMatch) -> str:
         fields = tuple(f for f, _ in expr.subjects)
-        function = next((f for f in self.functions if f.node == expr.node and f.fields == fields), None)
+        function = next(
+            (f for f in self.functions if f.node == expr.node and f.fields == fields), None
+        )
         if function is None:
             function = ScannedText(f"gql_words_{len(self.functions)}", expr.node, fields)
             self.functions.append(function)
         args = ", ".join(f"coalesce({self.expr(e)}, '')" for _, e in expr.subjects)
-        return f"{function.name}({args})"
+        return f"{function.name}([{args}])"
 
     def line_condition(self, mode: str, column: str, pattern: str) -> str:
         value = self.text(pattern)
@@ -344,36 +385,36 @@ class _Compiler:
 
     def _line_match(self, expr: bound.LineMatch) -> str:
         access = self.plan.accesses[expr]
-        any_side = " OR ".join(
-            f"coalesce({self.line_condition(expr.mode, 'h.' + s, expr.pattern)}, FALSE)" for s in expr.sides
-        )
-        candidates = ""
-        if isinstance(access.scan, TextScan):
-            candidates = f"h.change_id IN (SELECT id FROM {access.scan.name}) AND "
         scan = expr.scan
         if scan.table.name == "hunks":
-            key = self.key(scan)
-            columns = {s: self.column(scan, c) for s in expr.sides if (c := scan.table.column(s))}
-            sides = " OR ".join(
-                f"coalesce({self.line_condition(expr.mode, c, expr.pattern)}, FALSE)" for c in columns.values()
-            )
-            own = f"{key} IN (SELECT id FROM {access.scan.name}) AND " if candidates and access.scan else ""
-            return f"({own}({sides}))"
-        if expr.mode == "pickaxe":
-            value = self.text(expr.pattern)
-            added = _OCCURRENCES.format("coalesce(h.added, '')", value)
-            removed = _OCCURRENCES.format("coalesce(h.removed, '')", value)
-            inner = (
-                f"SELECT h.change_id AS id FROM hunks h WHERE {candidates}({any_side})"
-                f" GROUP BY h.change_id HAVING sum({added}) <> sum({removed})"
-            )
-            if scan.table.name == "commits":
-                inner = f"SELECT id >> 20 FROM ({inner})"
+            columns = [self.column(scan, c) for s in expr.sides if (c := scan.table.column(s))]
+            own = f"({self.any_side(expr, columns)})"
+            if access.scan is not None:
+                # The index speaks of whole changes: each hunk is asked again.
+                own = f"({self.key(scan)} IN (SELECT id FROM {access.scan.name}) AND {own})"
+            return self.predicate(scan, own)
+        per_commit = scan.table.name == "commits"
+        if access.scan is not None:
+            inner = f"SELECT id FROM {access.scan.name}"
         else:
-            key = "h.change_id >> 20" if scan.table.name == "commits" else "h.change_id"
-            inner = f"SELECT {key} FROM hunks h WHERE {candidates}({any_side})"
-        subject = self.position(scan) if scan.table.name == "commits" else self.key(scan)
-        return f"({subject} IN ({inner}))"
+            inner = (
+                "SELECT h.change_id AS id FROM hunks h"
+                f" WHERE {self.any_side(expr, [f'h.{s}' for s in expr.sides])}"
+            )
+            if expr.mode == "pickaxe":
+                value = self.text(expr.pattern)
+                added = _OCCURRENCES.format("coalesce(h.added, '')", value)
+                removed = _OCCURRENCES.format("coalesce(h.removed, '')", value)
+                inner += f" GROUP BY h.change_id HAVING sum({added}) <> sum({removed})"
+        if per_commit:
+            inner = f"SELECT id >> 20 FROM ({inner})"
+        subject = self.position(scan) if per_commit else self.key(scan)
+        return self.predicate(scan, f"({subject} IN ({inner}))")
+
+    def any_side(self, expr: bound.LineMatch, columns: Sequence[str]) -> str:
+        """Returns the condition that some of the columns holds a line that matches."""
+        conditions = (self.line_condition(expr.mode, c, expr.pattern) for c in columns)
+        return " OR ".join(f"coalesce({c}, FALSE)" for c in conditions)
 
     def _touch(self, expr: bound.TouchMatch) -> str:
         pattern = self.text(expr.pattern)
@@ -384,18 +425,22 @@ class _Compiler:
 
         scan = expr.scan
         if scan.table.name == "changes":
-            path, old = (self.column(scan, c) for n in ("path", "old_path") if (c := scan.table.column(n)))
-            return f"({matches(path)} OR coalesce({matches(old)}, FALSE))"
+            path, old = (
+                self.column(scan, c) for n in ("path", "old_path") if (c := scan.table.column(n))
+            )
+            return self.predicate(scan, f"({matches(path)} OR coalesce({matches(old)}, FALSE))")
         inner = (
             "SELECT f.position FROM changes f"
             f" WHERE {matches('f.path')} OR coalesce({matches('f.old_path')}, FALSE)"
         )
-        return f"({self.position(scan)} IN ({inner}))"
+        return self.predicate(scan, f"({self.position(scan)} IN ({inner}))")
 
     def _revision(self, expr: bound.RevisionMatch) -> str:
         scan = self.plan.accesses[expr].scan
         assert scan is not None
-        return f"({self.position(expr.scan)} IN (SELECT id FROM {scan.name}))"
+        return self.predicate(
+            expr.scan, f"({self.position(expr.scan)} IN (SELECT id FROM {scan.name}))"
+        )
 
     def _score(self, expr: bound.Score) -> str:
         if expr.scan not in self.plan.scores:
@@ -425,3 +470,23 @@ class _Compiler:
     }  # noqa: RUF012 - a table of methods
 
 
+def _scans(relation: bound.Relation | None) -> Iterator[bound.Scan]:
+    match relation:
+        case bound.Scan():
+            yield relation
+        case bound.Join():
+            yield from _scans(relation.left)
+            if relation.kind not in ("semi", "anti"):
+                yield from _scans(relation.right)
+
+
+def _nullable(query: bound.BoundQuery) -> set[int]:
+    """Returns the scans that an outer join may leave without a row."""
+    found: set[int] = set()
+    for node in bound.walk(query):
+        if isinstance(node, bound.Join):
+            if node.kind in ("left", "full"):
+                found |= {s.id for s in _scans(node.right)}
+            if node.kind in ("right", "full"):
+                found |= {s.id for s in _scans(node.left)}
+    return found

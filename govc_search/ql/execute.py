@@ -45,6 +45,16 @@ def run(gql: str, params: Params, snapshot: Snapshot, timeout: float | None = No
 
     Raises QueryError, and DeadlineError `deadline_exceeded` after `timeout` seconds.
     """
+    try:
+        return _run(gql, params, snapshot, timeout)
+    except QueryError as e:
+        # Index and graph know of the place that the plan gave them, not of the text.
+        if e.span is not None and e.source is None:
+            e.source = gql
+        raise
+
+
+def _run(gql: str, params: Params, snapshot: Snapshot, timeout: float | None) -> Result:
     started = time.perf_counter()
     settings = snapshot.settings
     statement = parse(
@@ -61,7 +71,7 @@ def run(gql: str, params: Params, snapshot: Snapshot, timeout: float | None = No
     binder = Binder(gql, params, settings, now)
     bound_query = binder.query(query, None)
     binder.check_parameters()
-    plan = make_plan(bound_query, snapshot.text)
+    plan = make_plan(bound_query, snapshot.text, snapshot.as_of)
     if analyze is False:
         return _lines(explain(plan), snapshot.as_of, started, tuple(binder.warnings))
     limit = timeout if timeout is not None else float(settings["deadline_seconds"])
@@ -91,12 +101,16 @@ def _execute(
     times: dict[str, float] = {}
     for scan in plan.text_scans:
         begin = time.perf_counter()
-        relations[scan.name] = _search(scan, plan, snapshot)
+        relations[scan.name] = _search(scan, plan, snapshot, lambda: _in_time(until, limit))
         counts[scan.name] = relations[scan.name].num_rows
         times[scan.name] = time.perf_counter() - begin
     for row_set in plan.row_sets:
         begin = time.perf_counter()
-        positions, more = snapshot.graph.positions(row_set.kind, row_set.revision)
+        try:
+            positions, more = snapshot.graph.positions(row_set.kind, row_set.revision)
+        except QueryError as e:
+            e.span = e.span or row_set.span
+            raise
         warnings += more
         relations[row_set.name] = pa.table({"id": pa.array(positions, pa.uint64())})
         counts[row_set.name] = len(positions)
@@ -121,7 +135,7 @@ def _execute(
             own = f"{f.name}_{id(plan):x}"
             sql = sql.replace(f"{f.name}(", f"{own}(")
             snapshot.table.register_scalar(
-                own, _scanner(f, until, late), ["VARCHAR"] * len(f.fields), "BOOLEAN"
+                own, _scanner(f, until, late), ["VARCHAR[]"], "BOOLEAN"
             )
         timer.start()
         rows = cursor.query(sql, statement.parameters, relations)
@@ -145,7 +159,14 @@ def _too_late(limit: float) -> DeadlineError:
     )
 
 
-def _search(scan: TextScan, plan: Plan, snapshot: Snapshot) -> pa.Table:
+def _in_time(until: float, limit: float) -> None:
+    if time.perf_counter() > until:
+        raise _too_late(limit)
+
+
+def _search(
+    scan: TextScan, plan: Plan, snapshot: Snapshot, check: Callable[[], None]
+) -> pa.Table:
     assert snapshot.text is not None
     if scan.limit is None:
         hits = snapshot.text.search(
@@ -165,23 +186,26 @@ def _search(scan: TextScan, plan: Plan, snapshot: Snapshot) -> pa.Table:
             if len(plan.query.order_by) == 1:
                 break
             limit *= 4
-    columns = {"id": pa.array(hits.ids, pa.uint64())}
+    ids = hits.ids
+    if scan.lines is not None:
+        test = scan.lines
+        ids = snapshot.text.with_lines(ids, test.sides, test.mode, test.pattern, check)
+    columns = {"id": pa.array(ids, pa.uint64())}
     if scan.scored and hits.scores is not None:
         columns["score"] = pa.array(hits.scores, pa.float32())
     return pa.table(columns)
 
 
 def _scanner(f: ScannedText, until: float, late: threading.Event) -> Callable[..., pa.Array]:
-    """Returns the reference evaluation of a text query as a function over Arrow arrays."""
+    """Returns the reference evaluation of a text query, over an array of lists: a text a field."""
 
-    def scan(*columns: pa.Array) -> pa.Array:
-        out = np.zeros(len(columns[0]), dtype=bool)
-        texts = [c.to_pylist() for c in columns]
-        for i, values in enumerate(zip(*texts, strict=True)):
+    def scan(documents: pa.Array) -> pa.Array:
+        out = np.zeros(len(documents), dtype=bool)
+        for i, texts in enumerate(documents.to_pylist()):
             if i % 256 == 0 and (late.is_set() or time.perf_counter() > until):
                 late.set()
                 raise DeadlineError("interrupted", "the query was interrupted")
-            out[i] = textquery.matches(f.node, dict(zip(f.fields, values, strict=True)))
+            out[i] = textquery.matches(f.node, dict(zip(f.fields, texts, strict=True)))
         return pa.array(out)
 
     return scan
@@ -223,12 +247,16 @@ def _dress(rows: pa.Table, query: bound.BoundQuery, plan: Plan) -> pa.Table:
                 n for n in bound.walk(body.where, into_queries=False)
                 if isinstance(n, bound.TextMatch | bound.LineMatch) and n.scan == expr.column.scan
             ]  # fmt: skip
-            texts = [None if t is None else _mark(t, expr, marks) for t in rows.column(i).to_pylist()]
+            texts = [
+                None if t is None else _mark(t, expr, marks) for t in rows.column(i).to_pylist()
+            ]
             rows = rows.set_column(i, rows.field(i).name, pa.array(texts, pa.string()))
     return rows
 
 
-def _mark(text: str, expr: bound.Highlight, marks: Sequence[bound.TextMatch | bound.LineMatch]) -> str:
+def _mark(
+    text: str, expr: bound.Highlight, marks: Sequence[bound.TextMatch | bound.LineMatch]
+) -> str:
     spans: list[tuple[int, int]] = []
     column = expr.column.column
     for m in marks:
@@ -261,7 +289,15 @@ def _occurrences(text: str, needle: str) -> list[tuple[int, int]]:
 
 def _lines(text: str, as_of: int, started: float, warnings: tuple[str, ...] = ()) -> Result:
     table = pa.table({"plan": pa.array(text.split("\n"), pa.string())})
-    return Result((ResultColumn("plan", "TEXT"),), as_of, time.perf_counter() - started, warnings, False, table, text)
+    return Result(
+        (ResultColumn("plan", "TEXT"),),
+        as_of,
+        time.perf_counter() - started,
+        warnings,
+        False,
+        table,
+        text,
+    )
 
 
 def _describe(statement: ast.Show | ast.Describe, gql: str, as_of: int, started: float) -> Result:
@@ -269,7 +305,9 @@ def _describe(statement: ast.Show | ast.Describe, gql: str, as_of: int, started:
     if isinstance(statement, ast.Describe):
         table = catalog.table(statement.table)
         if table is None:
-            raise Binder(gql, None, Settings(), datetime.now(UTC)).unknown_table(statement.table, statement.span)
+            raise Binder(gql, None, Settings(), datetime.now(UTC)).unknown_table(
+                statement.table, statement.span
+            )
         names: tuple[str, ...] = ("column", "type", "aliases", "help")
         rows = [(c.name, c.type, ", ".join(c.aliases) or None, c.help) for c in table.columns]
     elif statement.what == "tables":
@@ -279,4 +317,11 @@ def _describe(statement: ast.Show | ast.Describe, gql: str, as_of: int, started:
         names = ("function", "kind", "signature", "help")
         rows = [(f.name, f.kind, f.signature, f.help) for f in catalog.FUNCTIONS]
     table_ = pa.table({n: pa.array([r[i] for r in rows], pa.string()) for i, n in enumerate(names)})
-    return Result(tuple(ResultColumn(n, "TEXT") for n in names), as_of, time.perf_counter() - started, (), False, table_)
+    return Result(
+        tuple(ResultColumn(n, "TEXT") for n in names),
+        as_of,
+        time.perf_counter() - started,
+        (),
+        False,
+        table_,
+    )

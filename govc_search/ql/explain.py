@@ -10,7 +10,9 @@ from govc_search.ql.plan import Exactness, Plan, RowSet, TextScan
 __all__ = ["explain"]
 
 
-def explain(plan: Plan, rows: Mapping[str, int] | None = None, times: Mapping[str, float] | None = None) -> str:
+def explain(
+    plan: Plan, rows: Mapping[str, int] | None = None, times: Mapping[str, float] | None = None
+) -> str:
     """Returns the plan, a line for each thing that is done, with row counts and times if known."""
     out: list[str] = []
     query = plan.query
@@ -31,15 +33,15 @@ def explain(plan: Plan, rows: Mapping[str, int] | None = None, times: Mapping[st
         depth += 1
     for text, level in _body(query.body, plan):
         out.append("  " * (depth + level) + text)
-    accesses = dict.fromkeys(
-        (a.scan for a in plan.accesses.values() if a.scan is not None), None
-    )
+    accesses = dict.fromkeys((a.scan for a in plan.accesses.values() if a.scan is not None), None)
     for scan in (*accesses, *(s for s in plan.scores.values() if s not in accesses)):
         suffix = _measured(scan.name, rows, times)
         if isinstance(scan, TextScan):
             k = f", first {scan.limit}" if scan.limit is not None else ""
             scored = ", scored" if scan.scored else ""
-            out.append(f"{scan.name} = text index {scan.table}: {scan.node} (at most {scan.estimate}{scored}{k}){suffix}")
+            out.append(
+                f"{scan.name} = text index {scan.table}: {scan.node} (at most {scan.estimate}{scored}{k}){suffix}"
+            )
         else:
             out.append(f"{scan.name} = commit graph: {scan.kind} {scan.revision!r}{suffix}")
     if rows is not None:
@@ -69,8 +71,18 @@ def _body(body: bound.Body, plan: Plan) -> list[tuple[str, int]]:
             if body.distinct:
                 out.append(("distinct", level))
                 level += 1
-            if body.group_by or body.group_all or any(isinstance(n, bound.Aggregate) for e in body.exprs for n in bound.walk(e, into_queries=False)):
-                keys = "all" if body.group_all else ", ".join(_short(g) for g in body.group_by) or "()"
+            if (
+                body.group_by
+                or body.group_all
+                or any(
+                    isinstance(n, bound.Aggregate)
+                    for e in body.exprs
+                    for n in bound.walk(e, into_queries=False)
+                )
+            ):
+                keys = (
+                    "all" if body.group_all else ", ".join(_short(g) for g in body.group_by) or "()"
+                )
                 out.append((f"aggregate by {keys}", level))
                 level += 1
             for conjunct in body.where:
@@ -101,13 +113,20 @@ def _relation(relation: bound.Relation | None, plan: Plan) -> list[tuple[str, in
                 text += f" as {relation.alias}"
             for f in plan.line_filters.get(relation, ()):
                 access = plan.accesses[f]
-                how = f"candidates from {access.scan.name}" if access.scan else f"scanned: {access.reason}"
+                how = (
+                    f"candidates from {access.scan.name}"
+                    if access.scan
+                    else f"scanned: {access.reason}"
+                )
                 text += f"; lines {f.mode} {f.pattern!r} ({how})"
             return [(text, 0)]
         case bound.Derived():
             if relation.query is None:
                 return [(f"common table {relation.alias}", 0)]
-            return [(f"sub-query {relation.alias}".rstrip(), 0), *((t, n + 1) for t, n in _body(relation.query.body, plan))]
+            return [
+                (f"sub-query {relation.alias}".rstrip(), 0),
+                *((t, n + 1) for t, n in _body(relation.query.body, plan)),
+            ]
         case bound.Join():
             on = f" on {_short(relation.on)}" if relation.on is not None else ""
             return [
@@ -123,7 +142,13 @@ def _predicate(expr: bound.Expr, plan: Plan) -> str:
             access = plan.accesses[expr]
             if access.scan is None:
                 return f"{expr.text} (scanned: {access.reason})"
-            kind = "row set" if isinstance(access.scan, RowSet) else "exact" if access.exactness is Exactness.EXACT else "candidates, checked"
+            kind = (
+                "row set"
+                if isinstance(access.scan, RowSet)
+                else "exact"
+                if access.exactness is Exactness.EXACT
+                else "candidates, checked"
+            )
             return f"{expr.text} ({kind}: {access.scan.name})"
         case bound.Junction():
             return "(" + f" {expr.op} ".join(_predicate(o, plan) for o in expr.operands) + ")"

@@ -82,7 +82,9 @@ class ExpressionBinder:
                 x, low, high = self._same(
                     [self.bind(e, scope) for e in (expr.operand, expr.low, expr.high)], expr.span
                 )
-                sql = "({0} NOT BETWEEN {1} AND {2})" if expr.negated else "({0} BETWEEN {1} AND {2})"
+                sql = (
+                    "({0} NOT BETWEEN {1} AND {2})" if expr.negated else "({0} BETWEEN {1} AND {2})"
+                )
                 return bound.Apply(sql, (x, low, high), "BOOLEAN")
             case ast.InList():
                 items = self._same(
@@ -99,11 +101,15 @@ class ExpressionBinder:
             case ast.Quantified():
                 inner = self._single(expr.query, scope, expr.span)
                 if "~" in expr.op:
-                    raise self.error("type_mismatch", f"{expr.op} does not go with {expr.quantifier}", expr.span)
+                    raise self.error(
+                        "type_mismatch", f"{expr.op} does not go with {expr.quantifier}", expr.span
+                    )
                 operand = self.bind(expr.operand, scope)
                 return bound.Subquery(f"{expr.op} {expr.quantifier}", inner, operand, "BOOLEAN")
             case ast.Exists():
-                return bound.Subquery("exists", self.binder.query(expr.query, scope), None, "BOOLEAN")
+                return bound.Subquery(
+                    "exists", self.binder.query(expr.query, scope), None, "BOOLEAN"
+                )
             case ast.Scalar():
                 inner = self._single(expr.query, scope, expr.span)
                 return bound.Subquery("scalar", inner, None, inner.types[0])
@@ -129,7 +135,9 @@ class ExpressionBinder:
             case ast.Index():
                 operand = self.bind(expr.operand, scope)
                 if operand.type != "ANY" and not operand.type.endswith("[]"):
-                    raise self.error("type_mismatch", f"[ ] takes a list, not {operand.type}", expr.span)
+                    raise self.error(
+                        "type_mismatch", f"[ ] takes a list, not {operand.type}", expr.span
+                    )
                 index = self.bind(expr.index, scope)
                 return bound.Apply("({0})[{1}]", (operand, index), operand.type.removesuffix("[]"))
             case ast.ListLiteral():
@@ -144,9 +152,7 @@ class ExpressionBinder:
 
     # Names
 
-    def find(
-        self, name: ast.Name, scope: Scope
-    ) -> bound.Column | bound.DerivedColumn | None:
+    def find(self, name: ast.Name, scope: Scope) -> bound.Column | bound.DerivedColumn | None:
         """Returns the column of a table that a name means, from the inside out, or None."""
         if len(name.parts) > 2:
             raise self.error("unknown_column", f'no column "{".".join(name.parts)}"', name.span)
@@ -161,11 +167,16 @@ class ExpressionBinder:
                 and (c := _column_of(r, column)) is not None
             ]
             if table is None and len(found) > 1:
-                found = [f for f in found if f[0].id not in inner.merged.get(column, ())] or found[:1]
+                found = [f for f in found if f[0].id not in inner.merged.get(column, ())] or found[
+                    :1
+                ]
             if len(found) > 1:
                 options = " or ".join(f'"{r.alias}.{column}"' for r, _ in found)
                 raise self.error(
-                    "ambiguous_column", f'"{column}" is in several tables', name.span, f"write {options}"
+                    "ambiguous_column",
+                    f'"{column}" is in several tables',
+                    name.span,
+                    f"write {options}",
                 )
             if found:
                 return found[0][1]
@@ -205,10 +216,13 @@ class ExpressionBinder:
         near = difflib.get_close_matches(column.lower(), known, 1)
         owners = [t.name for t in catalog.TABLES if t.column(column)]
         hint = f'did you mean "{near[0]}"?' if near else None
-        if hint is None and owners:
+        if owners:
             hint = f"it is in {', '.join(owners[:4])}"
         return self.error(
-            "unknown_column", f'no column "{column}"' + (f" in {where}" if where else ""), name.span, hint
+            "unknown_column",
+            f'no column "{column}"' + (f" in {where}" if where else ""),
+            name.span,
+            hint,
         )
 
     # Values
@@ -226,19 +240,32 @@ class ExpressionBinder:
     def _interval(self, text: str, span: Span) -> bound.Expr:
         if not times.is_interval(text):
             raise self.error(
-                "invalid_interval", f"{text!r} is not an interval", span, "write '2 weeks' or '1 year 6 months'"
+                "invalid_interval",
+                f"{text!r} is not an interval",
+                span,
+                "write '2 weeks' or '1 year 6 months'",
             )
-        return bound.Apply("CAST({0} AS INTERVAL)", (bound.Constant(text.strip(), "TEXT"),), "INTERVAL")
+        return bound.Apply(
+            "CAST({0} AS INTERVAL)", (bound.Constant(text.strip(), "TEXT"),), "INTERVAL"
+        )
 
     def _invalid_time(self, text: str, span: Span) -> QueryError:
         return self.error(
-            "invalid_date", f"{text!r} is not a date", span, "write '2024-06-01' or '2024-06-01T12:00:00+02:00'"
+            "invalid_date",
+            f"{text!r} is not a date",
+            span,
+            "write '2024-06-01' or '2024-06-01T12:00:00+02:00'",
         )
 
     def _parameter(self, expr: ast.Parameter) -> bound.Expr:
         if expr.name not in self.binder.params:
             shown = "?" if expr.name.isdigit() else f"${expr.name}"
-            raise self.error("missing_parameter", f"no value for the parameter {shown}", expr.span, "pass one with -p name=value or params=")
+            raise self.error(
+                "missing_parameter",
+                f"no value for the parameter {shown}",
+                expr.span,
+                "pass one with -p name=value or params=",
+            )
         self.binder.used_params.add(expr.name)
         value = self.binder.params[expr.name]
         if isinstance(value, datetime):
@@ -276,7 +303,9 @@ class ExpressionBinder:
             assert isinstance(operand.value, int | float)
             return constant(-operand.value if expr.op == "-" else operand.value)
         if operand.type not in (*_NUMBERS, "INTERVAL", "ANY", "NULL"):
-            raise self.error("type_mismatch", f"{expr.op} takes a number, not {operand.type}", expr.span)
+            raise self.error(
+                "type_mismatch", f"{expr.op} takes a number, not {operand.type}", expr.span
+            )
         return bound.Apply(f"({expr.op} {{0}})", (operand,), operand.type)
 
     def _binary(self, expr: ast.Binary, scope: Scope) -> bound.Expr:
@@ -297,7 +326,9 @@ class ExpressionBinder:
             if right.type == "TEXT" and isinstance(right, bound.Constant):
                 right = self._interval(str(right.value), expr.right.span)
             if left.type in _TIMES and right.type in _TIMES:
-                return bound.Apply("({0} - {1})", (left, right), "INTERVAL" if "TIMESTAMP" in kinds else "INTEGER")
+                return bound.Apply(
+                    "({0} - {1})", (left, right), "INTERVAL" if "TIMESTAMP" in kinds else "INTEGER"
+                )
             return bound.Apply(f"({{0}} {op} {{1}})", (left, right), "TIMESTAMP")
         if kinds - _NUMBERS - {"INTERVAL"}:
             wrong = sorted(kinds - _NUMBERS)[0]
@@ -308,7 +339,9 @@ class ExpressionBinder:
             # Division by zero is NULL, for whole numbers and others alike.
             kind = "DOUBLE" if op == "/" or "DOUBLE" in kinds else "INTEGER"
             return bound.Apply(f"({{0}} {op} nullif({{1}}, 0))", (left, right), kind)
-        return bound.Apply(f"({{0}} {op} {{1}})", (left, right), "DOUBLE" if "DOUBLE" in kinds else "INTEGER")
+        return bound.Apply(
+            f"({{0}} {op} {{1}})", (left, right), "DOUBLE" if "DOUBLE" in kinds else "INTEGER"
+        )
 
     def _same(self, items: list[bound.Expr], span: Span) -> list[bound.Expr]:
         """Returns the operands of a comparison, text constants turned into what they stand beside."""
@@ -318,21 +351,39 @@ class ExpressionBinder:
             kinds = {i.type for i in items} - {"NULL", "ANY"}
         if "INTERVAL" in kinds and "TEXT" in kinds:
             items = [
-                self._interval(str(i.value), span) if isinstance(i, bound.Constant) and i.type == "TEXT" else i
+                self._interval(str(i.value), span)
+                if isinstance(i, bound.Constant) and i.type == "TEXT"
+                else i
                 for i in items
             ]
             kinds = {i.type for i in items} - {"NULL", "ANY"}
-        families = {"number" if k in _NUMBERS else "time" if k in _TIMES else "list" if k.endswith("[]") or k == "LIST" else k for k in kinds}
+        families = {
+            "number"
+            if k in _NUMBERS
+            else "time"
+            if k in _TIMES
+            else "list"
+            if k.endswith("[]") or k == "LIST"
+            else k
+            for k in kinds
+        }
         if len(families) > 1:
             a, b = sorted(kinds)[:2] if len(kinds) == 2 else sorted(families)[:2]
-            raise self.error("type_mismatch", f"cannot compare {a} with {b}", span, "cast one of them with ::")
+            raise self.error(
+                "type_mismatch", f"cannot compare {a} with {b}", span, "cast one of them with ::"
+            )
         return items
 
     def _as_time(self, item: bound.Expr, span: Span) -> bound.Expr:
         if item.type != "TEXT":
             return item
         if not isinstance(item, bound.Constant):
-            raise self.error("type_mismatch", "cannot compare TEXT with TIMESTAMP", span, "cast it with ::TIMESTAMP")
+            raise self.error(
+                "type_mismatch",
+                "cannot compare TEXT with TIMESTAMP",
+                span,
+                "cast it with ::TIMESTAMP",
+            )
         value = times.timestamp(str(item.value))
         if value is None:
             raise self._invalid_time(str(item.value), span)
@@ -346,18 +397,22 @@ class ExpressionBinder:
         result = self.predicates.text_filter(subject, "regex", pattern)
         return bound.Negation(result) if expr.op.startswith("!") else result
 
-    def regex(self, text: str, span: Span, *, ignore_case: bool = False) -> str:
-        """Returns the RE2 pattern of a GQL regular expression."""
+    def regex(
+        self, text: str, span: Span, *, ignore_case: bool = False, by_line: bool = False
+    ) -> str:
+        """Returns the RE2 pattern of a GQL regular expression; see `patterns.regex`."""
         try:
-            return patterns.regex(text, ignore_case=ignore_case)
-        except patterns.InvalidPattern as e:
-            raise self.error("invalid_pattern", f"not a regular expression: {e}", span, "the syntax is RE2's") from None
+            return patterns.regex(text, ignore_case=ignore_case, by_line=by_line)
+        except patterns.InvalidPatternError as e:
+            raise self.error(
+                "invalid_pattern", f"not a regular expression: {e}", span, "the syntax is RE2's"
+            ) from None
 
     def glob(self, text: str, span: Span) -> str:
         """Returns the RE2 pattern of a glob."""
         try:
             return patterns.glob(text)
-        except patterns.InvalidPattern as e:
+        except patterns.InvalidPatternError as e:
             raise self.error("invalid_pattern", f"not a glob: {e}", span) from None
 
     def _like(self, expr: ast.Like, scope: Scope) -> bound.Expr:
@@ -368,16 +423,24 @@ class ExpressionBinder:
                 raise self.error("syntax_error", "GLOB has no ESCAPE", expr.escape.span)
             text = self.text_constant(expr.pattern, scope, "GLOB")
             pattern = bound.Constant(self.glob(text, expr.pattern.span), "TEXT")
-            result: bound.Expr = bound.Apply("regexp_matches({0}, {1})", (subject, pattern), "BOOLEAN")
+            result: bound.Expr = bound.Apply(
+                "regexp_matches({0}, {1})", (subject, pattern), "BOOLEAN"
+            )
             prefix = patterns.glob_prefix(text)
             if prefix:
                 # The prefix costs a comparison where the pattern costs an automaton.
-                starts = bound.Apply("starts_with({0}, {1})", (subject, constant(prefix)), "BOOLEAN")
+                starts = bound.Apply(
+                    "starts_with({0}, {1})", (subject, constant(prefix)), "BOOLEAN"
+                )
                 result = bound.Junction("AND", (starts, result))
             return bound.Negation(result) if expr.negated else result
         value = self.bind(expr.pattern, scope)
         self.want(value, "TEXT", expr.op, expr.pattern.span)
-        if isinstance(value, bound.Constant) and "*" in str(value.value) and "%" not in str(value.value):
+        if (
+            isinstance(value, bound.Constant)
+            and "*" in str(value.value)
+            and "%" not in str(value.value)
+        ):
             self.binder.warnings.append(
                 f"* is not a wildcard in {expr.op}: {str(value.value)!r} matches itself alone; did you mean GLOB?"
             )
@@ -387,7 +450,9 @@ class ExpressionBinder:
         escape = self.text_constant(expr.escape, scope, "ESCAPE")
         if len(escape) != 1:
             raise self.error("invalid_pattern", "ESCAPE takes one character", expr.escape.span)
-        return bound.Apply(f"({{0}} {word} {{1}} ESCAPE {{2}})", (subject, value, constant(escape)), "BOOLEAN")
+        return bound.Apply(
+            f"({{0}} {word} {{1}} ESCAPE {{2}})", (subject, value, constant(escape)), "BOOLEAN"
+        )
 
     def _case(self, expr: ast.Case, scope: Scope) -> bound.Expr:
         results: list[bound.Expr] = []
@@ -402,7 +467,9 @@ class ExpressionBinder:
             if expr.operand is None:
                 test = self.condition(condition, scope, "WHEN")
             else:
-                pair = self._same([self.bind(expr.operand, scope), self.bind(condition, scope)], condition.span)
+                pair = self._same(
+                    [self.bind(expr.operand, scope), self.bind(condition, scope)], condition.span
+                )
                 test = bound.Apply("({0} = {1})", tuple(pair), "BOOLEAN")
             value = self.bind(result, scope)
             results.append(value)
@@ -428,10 +495,16 @@ class ExpressionBinder:
                 f'did you mean "{near[0]}"?' if near else "TEXT, INTEGER, DOUBLE, BOOLEAN, TIMESTAMP, DATE, INTERVAL",
             )  # fmt: skip
         operand = self.bind(expr.operand, scope)
-        if target in ("TIMESTAMP", "DATE") and isinstance(operand, bound.Constant) and operand.type == "TEXT":
+        if (
+            target in ("TIMESTAMP", "DATE")
+            and isinstance(operand, bound.Constant)
+            and operand.type == "TEXT"
+        ):
             # Here, not in DuckDB: its casts of date-times drop the offset.
             operand = self._as_time(operand, expr.operand.span)
-        return bound.Apply(f"CAST({{0}} AS {target}{lists})", (operand,), _CAST_TYPES.get(target, target) + lists)
+        return bound.Apply(
+            f"CAST({{0}} AS {target}{lists})", (operand,), _CAST_TYPES.get(target, target) + lists
+        )
 
     def _part(self, text: str, span: Span) -> str:
         part = text.lower()
@@ -455,7 +528,11 @@ class ExpressionBinder:
         """Raises type_mismatch unless `expr` can stand where `wanted` is expected."""
         actual = expr.type
         ok = actual in ("NULL", "ANY", wanted) or wanted == "ANY"
-        ok = ok or (wanted == "DOUBLE" and actual in _NUMBERS) or (wanted == "TIMESTAMP" and actual in _TIMES)
+        ok = (
+            ok
+            or (wanted == "DOUBLE" and actual in _NUMBERS)
+            or (wanted == "TIMESTAMP" and actual in _TIMES)
+        )
         ok = ok or (wanted == "LIST" and actual.endswith("[]"))
         if not ok:
             raise self.error(
@@ -472,21 +549,35 @@ class ExpressionBinder:
             known = [n for f in catalog.FUNCTIONS for n in (f.name, *f.aliases)]
             near = difflib.get_close_matches(call.name.lower(), known, 1)
             raise self.error(
-                "unknown_function", f'no function "{call.name}"', call.span,
+                "unknown_function", f'no function "{call.name}"',
+                Span(call.span.start, call.span.start + len(call.name)),
                 f'did you mean "{near[0]}"?' if near else "SHOW FUNCTIONS lists them",
             )  # fmt: skip
         if function.kind in ("text", "graph"):
             if call.over or call.where or call.distinct or call.order:
-                raise self.error("syntax_error", f"{function.name} takes arguments alone", call.span)
+                raise self.error(
+                    "syntax_error", f"{function.name} takes arguments alone", call.span
+                )
             return self.predicates.call(function, call, scope, top=top)
         if call.star:
             if function.name != "count":
-                raise self.error("syntax_error", f"{function.name}(*) means nothing", call.span, "only count(*) does")
+                raise self.error(
+                    "syntax_error",
+                    f"{function.name}(*) means nothing",
+                    call.span,
+                    "only count(*) does",
+                )
             return self._aggregate(function, "count(*)", (), call, scope, "INTEGER")
         self._arity(function, len(call.args), call)
         args = [self._argument(function, i, a, scope) for i, a in enumerate(call.args)]
         returns = self._returns(function, args)
-        if any(f in function.returns for f in "=") and function.name in ("coalesce", "greatest", "least", "ifnull", "nullif"):
+        if any(f in function.returns for f in "=") and function.name in (
+            "coalesce",
+            "greatest",
+            "least",
+            "ifnull",
+            "nullif",
+        ):
             args = self._same(args, call.span)
             returns = next((a.type for a in args if a.type != "NULL"), "NULL")
         holes = ", ".join(f"{{{i}}}" for i in range(len(args)))
@@ -509,9 +600,16 @@ class ExpressionBinder:
         if function.name == "count" and count == 0:
             return
         if not low <= count <= high:
-            raise self.error("argument_count", f"{function.name} does not take {count} arguments", call.span, function.signature)
+            raise self.error(
+                "argument_count",
+                f"{function.name} does not take {count} arguments",
+                call.span,
+                function.signature,
+            )
 
-    def _argument(self, function: catalog.Function, i: int, arg: ast.Expr, scope: Scope) -> bound.Expr:
+    def _argument(
+        self, function: catalog.Function, i: int, arg: ast.Expr, scope: Scope
+    ) -> bound.Expr:
         wanted = function.args[min(i, len(function.args) - 1)]
         if wanted == "PART":
             return constant(self._part(self.text_constant(arg, scope, function.name), arg.span))
@@ -527,8 +625,16 @@ class ExpressionBinder:
         self.want(value, wanted, function.name, arg.span)
         if function.bounded and function.bounded[0] == i:
             limit = function.bounded[1]
-            if not (isinstance(value, bound.Constant) and isinstance(value.value, int) and value.value <= limit):
-                raise self.error("argument_too_large", f"{function.name} takes a number up to {limit} here", arg.span)
+            if not (
+                isinstance(value, bound.Constant)
+                and isinstance(value.value, int)
+                and value.value <= limit
+            ):
+                raise self.error(
+                    "argument_too_large",
+                    f"{function.name} takes a number up to {limit} here",
+                    arg.span,
+                )
         return value
 
     def _returns(self, function: catalog.Function, args: list[bound.Expr]) -> str:
@@ -546,12 +652,19 @@ class ExpressionBinder:
     ) -> bound.Expr:  # fmt: skip
         if not scope.aggregates_allowed and call.over is None:
             raise self.error(
-                "aggregate_place", f"{function.name} cannot stand in WHERE", call.span, "use HAVING, or a sub-query"
+                "aggregate_place",
+                f"{function.name} cannot stand in WHERE",
+                call.span,
+                "use HAVING, or a sub-query",
             )
-        if any(isinstance(n, bound.Aggregate) for a in args for n in bound.walk(a, into_queries=False)):
-            raise self.error("aggregate_place", "an aggregate inside an aggregate", call.span, "use a sub-query")
+        if call.over is None and any(map(bound.has_aggregate, args)):
+            raise self.error(
+                "aggregate_place", "an aggregate inside an aggregate", call.span, "use a sub-query"
+            )
         where = self.condition(call.where, scope, "FILTER") if call.where else None
-        result = bound.Aggregate(sql, args, returns, call.distinct, self._order(call.order, scope), where)
+        result = bound.Aggregate(
+            sql, args, returns, call.distinct, self._order(call.order, scope), where
+        )
         return self._window(result, call, scope) if call.over else result
 
     def _window(self, function: bound.Expr, call: ast.Call, scope: Scope) -> bound.WindowCall:
@@ -573,12 +686,18 @@ class ExpressionBinder:
         )
 
     def _order(self, order: tuple[ast.OrderItem, ...], scope: Scope) -> tuple[bound.OrderKey, ...]:
-        return tuple(bound.OrderKey(self.bind(o.expr, scope), o.descending, o.nulls_first) for o in order)
+        return tuple(
+            bound.OrderKey(self.bind(o.expr, scope), o.descending, o.nulls_first) for o in order
+        )
 
     def _single(self, query: ast.Query, scope: Scope, span: Span) -> bound.BoundQuery:
         inner = self.binder.query(query, scope)
         if len(inner.names) != 1:
-            raise self.error("column_count", f"the sub-query gives {len(inner.names)} columns, one is needed", span)
+            raise self.error(
+                "column_count",
+                f"the sub-query gives {len(inner.names)} columns, one is needed",
+                span,
+            )
         return inner
 
 

@@ -14,6 +14,7 @@ import lark
 from govc_search import analysis, textquery
 from govc_search.errors import QueryError, Span
 from govc_search.grammar_files import read_grammar
+from govc_search.ql import patterns
 
 __all__ = ["fuzzy", "parse", "phrase", "search"]
 
@@ -47,15 +48,21 @@ def parse(text: str, fields: Fields, columns: Mapping[str, Fields]) -> textquery
         tree = _grammar().parse(text)
     except lark.exceptions.UnexpectedInput as e:
         at = e.pos_in_stream or 0
-        if at >= len(text) or (isinstance(e, lark.exceptions.UnexpectedToken) and e.token.type == "$END"):
+        if at >= len(text) or (
+            isinstance(e, lark.exceptions.UnexpectedToken) and e.token.type == "$END"
+        ):
             raise QueryError(
                 "syntax_error", "the pattern ends too early", span=Span(len(text), len(text)), source=text,
             ) from None  # fmt: skip
         hint = 'quote what is meant literally: "..."'
-        if text[at] in "\"/":
+        if text[at] in '"/':
             hint = f"close it with {text[at]}"
         raise QueryError(
-            "syntax_error", f"unexpected {text[at]!r} in the pattern", hint=hint, span=Span(at, at + 1), source=text
+            "syntax_error",
+            f"unexpected {text[at]!r} in the pattern",
+            hint=hint,
+            span=Span(at, at + 1),
+            source=text,
         ) from None
     try:
         node = _Builder(text, fields, columns).transform(tree)
@@ -106,7 +113,11 @@ def search(text: str, fields: Fields) -> textquery.Node:
             children.append(_words(words, fields))
         else:
             d = textquery.default_distance(words[0])
-            children.append(textquery.Fuzzy(fields, words[0], d) if d else textquery.Term(fields, words[0]))
+            children.append(
+                textquery.Fuzzy(fields, words[0], d, same_first=True)
+                if d
+                else textquery.Term(fields, words[0])
+            )
     if not children:
         raise QueryError("empty_pattern", "there is no word to look for")
     unique = tuple(dict.fromkeys(children))
@@ -132,7 +143,9 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         node = self._nodes(c)[0]
         if isinstance(node, textquery.Not):
             raise QueryError(
-                "only_exclusions", "the pattern only excludes", hint="add a word to look for, or use NOT MATCH(...)"
+                "only_exclusions",
+                "the pattern only excludes",
+                hint="add a word to look for, or use NOT MATCH(...)",
             )
         return node
 
@@ -156,7 +169,9 @@ class _Builder(lark.Transformer[lark.Token, Any]):
             raise QueryError(
                 "unknown_column",
                 f'no searchable column "{name}"',
-                hint=f'did you mean "{near[0]}"?' if near else 'quote it to search for a colon: "a: b"',
+                hint=f'did you mean "{near[0]}"?'
+                if near
+                else 'quote it to search for a colon: "a: b"',
                 span=Span(c[0].start_pos, c[0].end_pos),
                 source=self.text,
             )
@@ -179,7 +194,10 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         words = self._analyzed(c[0])
         if len(words) != 1:
             raise QueryError(
-                "invalid_argument", "~ goes with one word", span=Span(c[0].start_pos, c[0].end_pos), source=self.text
+                "invalid_argument",
+                "~ goes with one word",
+                span=Span(c[0].start_pos, c[0].end_pos),
+                source=self.text,
             )
         distance = int(c[1][1:]) if len(c[1]) > 1 else textquery.default_distance(words[0])
         if distance > 2:
@@ -193,7 +211,10 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         words = self._analyzed(c[0])
         if len(words) != 1:
             raise QueryError(
-                "invalid_argument", "* goes with one word", span=Span(c[0].start_pos, c[0].end_pos), source=self.text
+                "invalid_argument",
+                "* goes with one word",
+                span=Span(c[0].start_pos, c[0].end_pos),
+                source=self.text,
             )
         return lambda fields: textquery.Prefix(fields, words[0])
 
@@ -206,7 +227,10 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         slop = int(c[1][1:])
         if slop > 100:
             raise QueryError(
-                "invalid_argument", "the slop is at most 100", span=Span(c[1].start_pos, c[1].end_pos), source=self.text
+                "invalid_argument",
+                "the slop is at most 100",
+                span=Span(c[1].start_pos, c[1].end_pos),
+                source=self.text,
             )
         return lambda fields: _words(words, fields, slop)
 
@@ -223,8 +247,8 @@ class _Builder(lark.Transformer[lark.Token, Any]):
     def regex(self, meta: Any, c: list[Any]) -> Any:
         pattern = str(c[0])[1:-1].replace("\\/", "/")
         try:
-            re.compile(pattern)
-        except re.error as e:
+            patterns.check(pattern)
+        except patterns.InvalidPatternError as e:
             raise QueryError(
                 "invalid_pattern", f"not a regular expression: {e}", span=Span(c[0].start_pos, c[0].end_pos),
                 source=self.text,

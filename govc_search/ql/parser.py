@@ -15,10 +15,12 @@ from govc_search.errors import QueryError, Span
 from govc_search.grammar_files import read_grammar
 from govc_search.ql import ast
 
-__all__ = ["keywords", "parse"]
+__all__ = ["keywords", "on_one_line", "parse"]
 
-# Long chains of one operator nest to the left; beyond this the tree would outgrow the stack.
-_CHAIN = 200
+# Long chains of one operator nest to the left, and the passes over the tree are recursive: what
+# is deeper than this could outgrow the stack. Thirty-two nested sub-queries need 160 levels.
+_CHAIN = 150
+_DEPTH = 200
 
 
 @cache
@@ -54,11 +56,18 @@ def parse(text: str, *, max_bytes: int = 65_536, max_nesting: int = 32) -> ast.S
             f"the query is longer than {max_bytes} bytes",
             hint="the setting query_bytes is the limit",
         )
+    lone = _SURROGATE.search(text)
+    if lone:
+        raise QueryError(
+            "invalid_text",
+            f"half a character at place {lone.start() + 1}: text has to be valid Unicode",
+        )
     _check_nesting(text, max_nesting)
     try:
         tree = _grammar().parse(text)
     except lark.exceptions.UnexpectedInput as e:
         raise _syntax_error(e, text) from None
+    _check_depth(tree, text)
     try:
         statement = _Builder(text).transform(tree)
     except lark.exceptions.VisitError as e:
@@ -69,23 +78,28 @@ def parse(text: str, *, max_bytes: int = 65_536, max_nesting: int = 32) -> ast.S
     return statement
 
 
-_NESTING = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|[()\[\]]|\b(?i:case|end|not)\b|[-+]", re.S)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NESTING = re.compile(
+    r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|[()\[\]]|\b(?i:case|end)\b", re.DOTALL
+)
+_BLANKS = re.compile(r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")|(?:\s|--[^\n]*|/\*.*?\*/)+", re.DOTALL)
+
+
+def on_one_line(source: str, span: Span) -> str:
+    """Returns a part of a query as it was written, without line ends and comments."""
+    return _BLANKS.sub(lambda m: m[1] or " ", source[span.start : span.end]).strip()
 
 
 def _check_nesting(text: str, limit: int) -> None:
     """Refuses what would nest too deep for the recursive passes that follow the parser."""
-    depth = run = 0
-    previous_end = -1
+    depth = 0
     for m in _NESTING.finditer(text):
         word = m.group().lower()
         if word in ("(", "[", "case"):
             depth += 1
         elif word in (")", "]", "end"):
             depth = max(0, depth - 1)
-        if word in ("not", "-", "+"):
-            run = run + 1 if text[previous_end : m.start()].isspace() or previous_end == m.start() else 1
-            previous_end = m.end()
-        if depth > limit or run > limit:
+        if depth > limit:
             raise QueryError(
                 "query_too_deep",
                 f"the query nests deeper than {limit} levels",
@@ -93,6 +107,21 @@ def _check_nesting(text: str, limit: int) -> None:
                 span=Span(m.start(), m.end()),
                 source=text,
             )
+
+
+def _check_depth(tree: lark.Tree[lark.Token], text: str) -> None:
+    """Refuses chains without parentheses that nest too deep, such as `NOT NOT NOT a`."""
+    level = [tree]
+    for _ in range(_DEPTH):
+        level = [c for t in level for c in t.children if isinstance(c, lark.Tree)]
+        if not level:
+            return
+    raise QueryError(
+        "query_too_deep",
+        "too many operators, joins or set operations in a row",
+        span=_span(level[0].meta),
+        source=text,
+    )
 
 
 _SYMBOLS = {
@@ -123,7 +152,11 @@ def _syntax_error(error: lark.exceptions.UnexpectedInput, text: str) -> QueryErr
         if rest[:1] in ("'", '"'):
             what = f"the {'text' if rest[0] == chr(39) else 'name'} that begins here has no end"
             return QueryError(
-                "syntax_error", what, hint=f"close it with {rest[0]}", span=Span(start, end), source=text
+                "syntax_error",
+                what,
+                hint=f"close it with {rest[0]}",
+                span=Span(start, end),
+                source=text,
             )
         what = f"unexpected character {rest[:1]!r}"
     words = sorted(e for e in expected if e in keywords())
@@ -143,20 +176,35 @@ def _syntax_error(error: lark.exceptions.UnexpectedInput, text: str) -> QueryErr
                 span=Span(before.start(1), before.end(1)),
                 source=text,
             )
-        names = sorted({_SYMBOLS.get(e, e) for e in expected} - {"the end"})
-        hint = "expected " + ", ".join(names[:6]) + (" or the like" if len(names) > 6 else "")
-        if not names:
-            hint = "expected the end of the query"
+        names = _expectations(expected)
+        if len(names) > 6:
+            names = [*names[:6], "the like"]
+        parts = (", ".join(names[:-1]), *names[-1:]) if names else ("the end of the query",)
+        hint = f"expected {' or '.join(p for p in parts if p)}"
     return QueryError("syntax_error", what, hint=hint, span=Span(start, end), source=text)
 
 
-def _left_fold(meta: Meta, operands: list[Any], operators: list[str]) -> ast.Expr:
-    if len(operators) > _CHAIN:
-        raise QueryError("query_too_deep", f"more than {_CHAIN} operators in a row", span=_span(meta))
-    result = operands[0]
-    for op, right in zip(operators, operands[1:], strict=True):
-        result = ast.Binary(op, result, right, span=Span(result.span.start, right.span.end))
-    return result  # type: ignore[no-any-return]
+_BEGINS_VALUE = {
+    "LPAR", "PLUS", "MINUS", "QMARK", "LSQB", "STRING", "INTEGER", "DECIMAL", "PARAMETER", "NAME",
+    "QUOTED", "CASE", "CAST", "EXISTS", "EXTRACT", "NOT", "TRUE", "FALSE", "NULL", "LEFT", "RIGHT",
+    "CONTAINS", "MATCH", "GLOB", "LIKE",
+}  # fmt: skip
+_FOLLOWS_VALUE = {
+    "COMPARE", "PLUS", "MINUS", "STAR", "SLASH", "PERCENT", "LSQB", "__ANON_0", "__ANON_1", "AND",
+    "OR", "NOT", "BETWEEN", "IN", "LIKE", "ILIKE", "GLOB", "MATCH", "CONTAINS", "IS", "AT",
+}  # fmt: skip
+
+
+def _expectations(expected: set[str]) -> list[str]:
+    """Returns what could have come, as people call it."""
+    names = []
+    if expected >= {"STRING", "PARAMETER", "LPAR"}:
+        names.append("an expression")
+        expected = expected - _BEGINS_VALUE
+    elif "COMPARE" in expected:
+        names.append("an operator")
+        expected = expected - _FOLLOWS_VALUE
+    return names + sorted({_SYMBOLS.get(e, e) for e in expected} - {"the end"})
 
 
 def _span(meta: Meta) -> Span:
@@ -227,7 +275,10 @@ class _Builder(lark.Transformer[lark.Token, Any]):
             if isinstance(child, _Clause):
                 if child[0] in parts:
                     raise QueryError(
-                        "syntax_error", f"{child[0].upper()} twice", span=_span(meta), source=self.text
+                        "syntax_error",
+                        f"{child[0].upper()} twice",
+                        span=_span(meta),
+                        source=self.text,
                     )
                 parts[child[0]] = child[1]
             else:
@@ -315,19 +366,24 @@ class _Builder(lark.Transformer[lark.Token, Any]):
 
     def table_star(self, meta: Meta, c: list[Any]) -> ast.Star:
         nodes = _nodes(c)
-        return ast.Star(
-            nodes[0].value, tuple(nodes[1]) if len(nodes) > 1 else (), span=_span(meta)
-        )
+        return ast.Star(nodes[0].value, tuple(nodes[1]) if len(nodes) > 1 else (), span=_span(meta))
 
     def exclude(self, meta: Meta, c: list[Any]) -> tuple[str, ...]:
         return tuple(_nodes(c)[0])
 
     def from_(self, meta: Meta, c: list[Any]) -> _Clause:
         items = _nodes(c)
+        if len(items) > _CHAIN:
+            raise self._chain("tables", meta)
         result = items[0]
         for item in items[1:]:
             result = ast.Join("cross", result, item, None, (), span=item.span)
         return _Clause(("from", [result]))
+
+    def _chain(self, what: str, meta: Meta) -> QueryError:
+        return QueryError(
+            "query_too_deep", f"more than {_CHAIN} {what} in a row", span=_span(meta), source=self.text
+        )
 
     def from_parens(self, meta: Meta, c: list[Any]) -> Any:
         return _nodes(c)[0]
@@ -438,7 +494,12 @@ class _Builder(lark.Transformer[lark.Token, Any]):
     def like(self, meta: Meta, c: list[Any]) -> ast.Like:
         operand, op, pattern, *escape = _nodes(c)
         return ast.Like(
-            op, operand, pattern, escape[0] if escape else None, "NOT" in _words(c), span=_span(meta)
+            op,
+            operand,
+            pattern,
+            escape[0] if escape else None,
+            "NOT" in _words(c),
+            span=_span(meta),
         )
 
     def text_match(self, meta: Meta, c: list[Any]) -> ast.Expr:
@@ -460,12 +521,20 @@ class _Builder(lark.Transformer[lark.Token, Any]):
 
     def concat(self, meta: Meta, c: list[Any]) -> ast.Expr:
         operands = _nodes(c)
-        return _left_fold(meta, operands, ["||"] * (len(operands) - 1))
+        return self._left_fold(meta, operands, ["||"] * (len(operands) - 1))
 
     def additive(self, meta: Meta, c: list[Any]) -> ast.Expr:
-        return _left_fold(meta, c[::2], [str(op) for op in c[1::2]])
+        return self._left_fold(meta, c[::2], [str(op) for op in c[1::2]])
 
     multiplicative = additive
+
+    def _left_fold(self, meta: Meta, operands: list[Any], operators: list[str]) -> ast.Expr:
+        if len(operators) > _CHAIN:
+            raise self._chain("operators", meta)
+        result = operands[0]
+        for op, right in zip(operators, operands[1:], strict=True):
+            result = ast.Binary(op, result, right, span=Span(result.span.start, right.span.end))
+        return result  # type: ignore[no-any-return]
 
     def unary(self, meta: Meta, c: list[Any]) -> ast.Expr:
         return ast.Unary(str(c[0]), c[1], span=_span(meta))
@@ -623,7 +692,10 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         digits = str(c[0])
         if len(digits) > 38:
             raise QueryError(
-                "invalid_number", "a number of more than 38 digits", span=_span(meta), source=self.text
+                "invalid_number",
+                "a number of more than 38 digits",
+                span=_span(meta),
+                source=self.text,
             )
         return ast.Literal(int(digits), span=_span(meta))
 

@@ -7,10 +7,10 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["InvalidPattern", "glob", "glob_prefix", "regex"]
+__all__ = ["InvalidPatternError", "check", "glob", "glob_prefix", "is_by_line", "regex"]
 
 
-class InvalidPattern(ValueError):
+class InvalidPatternError(ValueError):
     """A pattern that cannot be taken; the message says why."""
 
 
@@ -31,99 +31,197 @@ _INSIDE = {
     "W": r"\x00-\x09\x0b-\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x{10FFFF}",
     "D": r"\x00-\x09\x0b-\x2f\x3a-\x{10FFFF}",
 }
+_NAMED = {
+    "space": r"\t\f\v\r ",
+    "cntrl": r"\x00-\x09\x0b-\x1f\x7f",
+    "ascii": r"\x00-\x09\x0b-\x7f",
+}
+_LINE_END = 10
+_ESCAPED = {"a": 7, "f": 12, "t": 9, "n": 10, "r": 13, "v": 11}
+_CODE_POINT = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|x\{([0-9A-Fa-f]{1,6})\}|(0[0-7]{0,2}))")
+_CLASS_NAME = re.compile(r"\\([pP])(?:\{(\^?)(\w+)\}|(\w))")
+_CATEGORIES_WITH_LINE_END = {"C", "Cc", "Any"}
 
 
-def regex(pattern: str, *, ignore_case: bool = False) -> str:
+def is_by_line(pattern: str) -> bool:
+    """Returns whether an RE2 pattern made here is one of `regex`, whose ends are line ends."""
+    return pattern.startswith(("(?m)", "(?im)"))
+
+
+def regex(pattern: str, *, ignore_case: bool = False, by_line: bool = False) -> str:
     """Returns the RE2 pattern of a GQL regular expression.
 
     `^` and `$` are line ends and nothing but a written line end matches one, so that a text of
-    many lines matches exactly when one of its lines does, as in git. Raises InvalidPattern.
+    many lines matches exactly when one of its lines does, as in git; with `by_line` a written
+    line end is refused. Raises InvalidPatternError.
     """
-    out: list[str] = []
-    i, n = 0, len(pattern)
-    while i < n:
-        c = pattern[i]
-        if c == "\\":
-            if i + 1 >= n:
-                raise InvalidPattern("it ends in a backslash")
-            e = pattern[i + 1]
-            if e.isdigit() and e != "0":
-                raise InvalidPattern("back-references are not supported")
-            if e == "C":
-                raise InvalidPattern(r"\C is not supported")
-            if e == "Q":
-                end = pattern.find("\\E", i + 2)
-                end = n if end < 0 else end
-                out.append(re.escape(pattern[i + 2 : end]))
-                i = end + 2
-                continue
-            if e == "P":
-                m = re.match(r"\\P(\{\w+\}|\w)", pattern[i:])
-                if not m:
-                    raise InvalidPattern(r"\P takes a class name")
-                out.append(f"[^\\p{m[1]}\\n]")
-                i += m.end()
-                continue
-            out.append(_OUTSIDE.get(e, "\\" + e))
-            i += 2
-        elif c == "[":
-            text, i = _class(pattern, i)
-            out.append(text)
-        elif pattern.startswith("(?", i):
-            m = re.match(r"\(\?([a-zA-Z-]*)[:)]", pattern[i:])
-            if m and set(m[1]) & {"s", "m"}:
-                raise InvalidPattern("the flags s and m are fixed: ^ and $ are line ends, . stays in its line")
-            out.append(c)
-            i += 1
-        else:
-            out.append(c)
-            i += 1
-    result = ("(?im)" if ignore_case else "(?m)") + "".join(out)
-    try:
-        pc.match_substring_regex(pa.array([""]), pattern=result)
-    except pa.ArrowInvalid as e:
-        reason = str(e).removeprefix("Invalid regular expression: ")
-        raise InvalidPattern(reason.splitlines()[0]) from None
+    out = _Translation(pattern, by_line=by_line).text()
+    result = ("(?im)" if ignore_case else "(?m)") + out
+    check(result)
     return result
 
 
-def _class(pattern: str, start: int) -> tuple[str, int]:
-    i, n = start + 1, len(pattern)
-    negated = i < n and pattern[i] == "^"
-    out = ["[^\\n" if negated else "["]
-    i += negated
-    first = True
-    while i < n:
-        c = pattern[i]
-        if c == "]" and not first:
-            out.append("]")
-            return "".join(out), i + 1
-        if c == "]":
-            out.append("\\]")
-            i += 1
-        elif pattern.startswith("[:", i) and (end := pattern.find(":]", i)) > 0:
-            name = pattern[i + 2 : end]
-            if name == "space":
-                out.append(r"\t\f\v\r ")
-            elif name == "cntrl":
-                out.append(r"\x00-\x09\x0b-\x1f\x7f")
-            elif name.startswith("^"):
-                raise InvalidPattern(f"write [^[:{name[1:]}:]] instead of [:{name}:]")
+def check(pattern: str) -> None:
+    """Raises InvalidPatternError where RE2 does not take a pattern."""
+    try:
+        pc.match_substring_regex(pa.array([""]), pattern=pattern)
+    except pa.ArrowInvalid as e:
+        reason = str(e).removeprefix("Invalid regular expression: ")
+        raise InvalidPatternError(reason.splitlines()[0]) from None
+
+
+class _Translation:
+    """One pass over a pattern; `at` is where it stands."""
+
+    def __init__(self, pattern: str, *, by_line: bool) -> None:
+        self.pattern = pattern
+        self.by_line = by_line
+        self.at = 0
+
+    def text(self) -> str:
+        out: list[str] = []
+        while self.at < len(self.pattern):
+            c = self.pattern[self.at]
+            if c == "\\":
+                out.append(self._escape())
+            elif c == "[":
+                out.append(self._class())
             else:
-                out.append(pattern[i : end + 2])
-            i = end + 2
-        elif c == "\\" and i + 1 < n:
-            e = pattern[i + 1]
-            out.append(_INSIDE.get(e, "\\" + e) if not negated else "\\" + e)
-            i += 2
-        elif c == "[":
-            out.append("\\[")
-            i += 1
-        else:
-            out.append(c)
-            i += 1
-        first = False
-    raise InvalidPattern("a [ has no closing ]")
+                if c == "\n":
+                    self._written_line_end()
+                elif self.pattern.startswith("(?", self.at):
+                    self._check_flags()
+                out.append(c)
+                self.at += 1
+        return "".join(out)
+
+    def _check_flags(self) -> None:
+        m = re.match(r"\(\?([a-zA-Z-]*)[:)]", self.pattern[self.at :])
+        if m and set(m[1]) & {"s", "m"}:
+            raise InvalidPatternError(
+                "the flags s and m are fixed: ^ and $ are line ends, . stays in its line"
+            )
+
+    def _written_line_end(self) -> None:
+        if self.by_line:
+            raise InvalidPatternError("it looks within one line, and holds a line end")
+
+    def _escape(self) -> str:
+        """Takes an escape that stands outside of [...]."""
+        start = self.at
+        e = self.pattern[start + 1 : start + 2]
+        if not e:
+            raise InvalidPatternError("it ends in a backslash")
+        if e.isdigit() and e != "0":
+            raise InvalidPatternError("back-references are not supported")
+        if e == "C":
+            raise InvalidPatternError(r"\C is not supported")
+        if e == "Q":
+            end = self.pattern.find("\\E", start + 2)
+            end = len(self.pattern) if end < 0 else end
+            self.at = end + 2
+            quoted = self.pattern[start + 2 : end]
+            if "\n" in quoted:
+                self._written_line_end()
+            return "".join(map(_quote, quoted))
+        if e in "pP":
+            return self._unicode_class()
+        code = self._code_point()
+        if code is not None:
+            if code == _LINE_END:
+                self._written_line_end()
+            return self.pattern[start : self.at]
+        self.at = start + 2
+        return _OUTSIDE.get(e, "\\" + e)
+
+    def _unicode_class(self) -> str:
+        r"""Takes \p or \P; what is not in a class holds the line end, which is taken out."""
+        m = _CLASS_NAME.match(self.pattern, self.at)
+        if m is None:
+            raise InvalidPatternError(r"\p takes the name of a class")
+        self.at = m.end()
+        name = m[3] or m[4]
+        if (m[1] == "P") != (m[2] == "^"):
+            return f"[^\\p{{{name}}}\\n]"
+        if name in _CATEGORIES_WITH_LINE_END:
+            raise InvalidPatternError(f"\\p{{{name}}} holds line ends: write [[:cntrl:]]")
+        return f"\\p{{{name}}}"
+
+    def _code_point(self) -> int | None:
+        """Takes an escape that stands for one character and returns it, or None for others."""
+        m = _CODE_POINT.match(self.pattern, self.at)
+        if m:
+            self.at = m.end()
+            return int(m[1] or m[2], 16) if m[1] or m[2] else int(m[3], 8)
+        e = self.pattern[self.at + 1 : self.at + 2]
+        if e in _ESCAPED or (e and not e.isalnum()):
+            self.at += 2
+            return _ESCAPED[e] if e in _ESCAPED else ord(e)
+        return None
+
+    def _class(self) -> str:
+        """Takes [...] and returns it without the line end, unless that is written there."""
+        self.at += 1
+        negated = self.pattern.startswith("^", self.at)
+        self.at += negated
+        out = ["[^\\n" if negated else "["]
+        first = True
+        while self.at < len(self.pattern):
+            if self.pattern[self.at] == "]" and not first:
+                self.at += 1
+                return "".join(out) + "]"
+            out.append(self._member(negated=negated))
+            first = False
+        raise InvalidPatternError("a [ has no closing ]")
+
+    def _member(self, *, negated: bool) -> str:
+        start = self.at
+        if self.pattern.startswith("[:", start) and (end := self.pattern.find(":]", start)) > 0:
+            name = self.pattern[start + 2 : end]
+            if name.startswith("^"):
+                raise InvalidPatternError(f"write [^[:{name[1:]}:]] instead of [:{name}:]")
+            self.at = end + 2
+            return _NAMED.get(name, f"[:{name}:]")
+        if self.pattern[start] == "\\" and self.pattern[start + 1 : start + 2] in ("p", "P"):
+            text = self._unicode_class()
+            if not text.startswith("[^"):
+                return text
+            if not negated:
+                raise InvalidPatternError(r"\P cannot stand inside [ ]: write [^\p{...}]")
+            return self.pattern[start : self.at]
+        low = self._single()
+        if low is None:
+            e = self.pattern[start + 1]
+            self.at = start + 2
+            return _INSIDE.get(e, "\\" + e) if not negated else "\\" + e
+        high = low
+        if self.pattern[self.at : self.at + 1] == "-" and self.pattern[self.at + 1 :][:1] != "]":
+            self.at += 1
+            after = self._single()
+            if after is None:
+                raise InvalidPatternError("a range in [ ] ends in a class")
+            high = after
+        if low > high:
+            raise InvalidPatternError("a range in [ ] runs backwards")
+        if not negated and low < _LINE_END < high:
+            return f"{_span(low, _LINE_END - 1)}{_span(_LINE_END + 1, high)}"
+        if not negated and _LINE_END in (low, high):
+            self._written_line_end()
+        return _span(low, high)
+
+    def _single(self) -> int | None:
+        """Takes one character of [...], escaped or not; None where an escape is a class."""
+        c = self.pattern[self.at : self.at + 1]
+        if not c:
+            raise InvalidPatternError("a [ has no closing ]")
+        if c == "\\":
+            return self._code_point()
+        self.at += 1
+        return ord(c)
+
+
+def _span(low: int, high: int) -> str:
+    return f"\\x{{{low:x}}}" if low == high else f"\\x{{{low:x}}}-\\x{{{high:x}}}"
 
 
 def glob(pattern: str) -> str:
@@ -157,7 +255,7 @@ def _glob_parts(pattern: str) -> list[str]:
         elif c == "[":
             end = pattern.find("]", i + 2 + (pattern[i + 1 : i + 2] in ("!", "^")))
             if end < 0:
-                raise InvalidPattern("a [ has no closing ]")
+                raise InvalidPatternError("a [ has no closing ]")
             members = pattern[i + 1 : end]
             negated = members[:1] in ("!", "^")
             members = members[1:] if negated else members
@@ -182,7 +280,7 @@ def _glob_parts(pattern: str) -> list[str]:
             out.append(_quote(c))
             i += 1
     if depth:
-        raise InvalidPattern("a { has no closing }")
+        raise InvalidPatternError("a { has no closing }")
     return out
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from govc_search import textquery
+from govc_search.errors import Span
 from govc_search.ql import bound
 
-__all__ = ["Access", "Exactness", "LineFilter", "Plan", "RowSet", "TextScan", "TopK"]
+__all__ = ["Access", "Exactness", "LineFilter", "LineTest", "Plan", "RowSet", "TextScan", "TopK"]
 
 
 class Exactness(Enum):
@@ -17,6 +18,15 @@ class Exactness(Enum):
     EXACT = "exact"
     INEXACT = "inexact"
     UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
+class LineTest:
+    """What a changed line must match: see `bound.LineMatch`."""
+
+    sides: tuple[str, ...]
+    mode: str
+    pattern: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,8 @@ class TextScan:
     estimate: int
     scored: bool = False
     limit: int | None = None
+    # Hits are changes, kept only if a line of theirs matches.
+    lines: LineTest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +50,7 @@ class RowSet:
     name: str
     kind: str
     revision: str
+    span: Span = field(default=Span(0, 0), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +98,6 @@ class Plan:
     @property
     def row_sets(self) -> tuple[RowSet, ...]:
         """Returns the sets from the commit graph, each once."""
-        return tuple(dict.fromkeys(a.scan for a in self.accesses.values() if isinstance(a.scan, RowSet)))
+        return tuple(
+            dict.fromkeys(a.scan for a in self.accesses.values() if isinstance(a.scan, RowSet))
+        )

@@ -10,29 +10,31 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from govc_search import textquery
-from govc_search.ql import bound
-from govc_search.ql.plan import Access, Exactness, LineFilter, Plan, RowSet, TextScan, TopK
+from govc_search.errors import QueryError
+from govc_search.ql import bound, patterns
+from govc_search.ql.plan import Access, Exactness, LineFilter, LineTest, Plan, RowSet, TextScan, TopK
 from govc_search.ql.protocols import Text
 
 __all__ = ["plan"]
 
-# Reading a changed file's hunks by id costs about thirty times a scanned one (measured: 2,000
-# of 136,000 changes take half of the time of a scan of all), so beyond this share a scan wins.
-_CANDIDATE_SHARE = 0.03
+# Checking one change by id costs about fifteen times what a scan spends on it (measured: 10 us
+# against 100 ms for 136,000), so beyond this share of all changes a scan wins.
+_CANDIDATE_SHARE = 0.06
 _CANDIDATES_ALWAYS = 200
 
 
-def plan(query: bound.BoundQuery, text: Text | None) -> Plan:
+def plan(query: bound.BoundQuery, text: Text | None, as_of: int) -> Plan:
     """Returns the plan; without a text index (`text` None) every predicate is scanned."""
     result = Plan(query)
-    _Planner(result, text).run()
+    _Planner(result, text, as_of).run()
     return result
 
 
 class _Planner:
-    def __init__(self, plan: Plan, text: Text | None) -> None:
+    def __init__(self, plan: Plan, text: Text | None, as_of: int) -> None:
         self.plan = plan
         self.text = text
+        self.as_of = as_of
         self.count = 0
 
     def run(self) -> None:
@@ -42,14 +44,19 @@ class _Planner:
                     self.plan.accesses[node] = self._text_match(node)
                 case bound.LineMatch() if node not in self.plan.accesses:
                     self.plan.accesses[node] = self._lines(
-                        textquery_of(node.mode, node.pattern, node.sides)
+                        LineTest(node.sides, node.mode, node.pattern)
                     )
                 case bound.RevisionMatch() if node not in self.plan.accesses:
-                    scan = RowSet(self._name("g"), node.kind, node.revision)
+                    scan = RowSet(self._name("g"), node.kind, node.revision, node.span)
                     self.plan.accesses[node] = Access(Exactness.EXACT, scan)
                 case bound.BoundSelect():
                     self._line_filters(node)
-                    self._scores(node)
+        # Scores build on the searches that serve the predicates.
+        for node in bound.walk(self.plan.query):
+            if isinstance(node, bound.BoundQuery) and isinstance(node.body, bound.BoundSelect):
+                self._scores(node.body, node.order_by)
+            elif isinstance(node, bound.BoundSelect):
+                self._scores(node, ())
         self._top_k()
 
     def _name(self, prefix: str) -> str:
@@ -63,23 +70,25 @@ class _Planner:
             return Access(Exactness.UNSUPPORTED, None, "this text is not indexed")
         table = node.scan.table
         assert table.index is not None
-        query = node.node
-        if [f for f, _ in node.subjects] == ["text"]:
-            # A whole line or hunk: its words are among those of its change.
-            column = node.subjects[0][1]
-            assert isinstance(column, bound.Column)
-            query = with_fields(query, column.column.lines)
-        served = self.text.serve(table.index, query)
+        query, whole = _index_query(node)
+        if query is None:
+            return Access(Exactness.UNSUPPORTED, None, "what it excludes may stand beside it")
+        try:
+            served = self.text.serve(table.index, query)
+        except QueryError as e:
+            e.span = e.span or node.span
+            raise
         if Exactness[served.exactness.name] is Exactness.UNSUPPORTED:
             return Access(Exactness.UNSUPPORTED, None, "the index cannot narrow it")
         scan = TextScan(self._name("x"), table.index, query, served.estimate)
-        exact = Exactness[served.exactness.name]
-        if table.name != table.index or not _holds_whole_fields(node):
-            exact = Exactness.INEXACT
+        exact = Exactness[served.exactness.name] if whole else Exactness.INEXACT
         return Access(exact, scan)
 
-    def _lines(self, node: textquery.Node) -> Access:
-        """Serves a predicate on changed lines by candidates from the index of changes."""
+    def _lines(self, test: LineTest) -> Access:
+        """Serves a predicate on changed lines: candidates from the index of changes, each then
+        checked by its lines, so that what is left are the changes that match.
+        """
+        node = textquery_of(test)
         if self.text is None:
             return Access(Exactness.UNSUPPORTED, None, "indexes are off")
         served = self.text.serve("changes", node)
@@ -88,10 +97,13 @@ class _Planner:
         limit = max(_CANDIDATES_ALWAYS, int(self.text.documents("changes") * _CANDIDATE_SHARE))
         estimate = served.estimate
         if limit < estimate <= 20 * limit:
-            estimate = self.text.count("changes", node)
+            estimate = self.text.count("changes", node, self.as_of)
         if estimate > limit:
-            return Access(Exactness.UNSUPPORTED, None, f"{estimate} candidates are more than a scan is worth")
-        return Access(Exactness.INEXACT, TextScan(self._name("x"), "changes", node, estimate))
+            return Access(
+                Exactness.UNSUPPORTED, None, f"{estimate} candidates are more than a scan is worth"
+            )
+        scan = TextScan(self._name("x"), "changes", node, estimate, lines=test)
+        return Access(Exactness.EXACT, scan)
 
     def _line_filters(self, select: bound.BoundSelect) -> None:
         """Finds conjuncts on whole lines, which narrow the hunks and changes that are read."""
@@ -105,44 +117,53 @@ class _Planner:
                     continue
                 filters.append(found[0])
                 if found[0] not in self.plan.accesses:
-                    query = textquery_of(found[0].mode, found[0].pattern, found[1])
-                    self.plan.accesses[found[0]] = self._lines(query)
+                    test = LineTest(found[1], found[0].mode, found[0].pattern)
+                    self.plan.accesses[found[0]] = self._lines(test)
             if filters:
                 self.plan.line_filters[scan] = tuple(filters)
 
-    def _scores(self, select: bound.BoundSelect) -> None:
+    def _scores(self, select: bound.BoundSelect, order: tuple[bound.OrderKey, ...]) -> None:
         """Gives each scan whose score is asked for the search that computes it.
 
         The score is that of all its text predicates together, whatever serves them.
         """
-        wanted = {n.scan for n in bound.walk(select, into_queries=False) if isinstance(n, bound.Score)}
-        wanted |= {
-            n.scan for k in self.plan.query.order_by for n in bound.walk(k.expr) if isinstance(n, bound.Score)
+        wanted = {
+            n.scan
+            for n in bound.walk((select, order), into_queries=False)
+            if isinstance(n, bound.Score)
         }
         for scan in _scans(select.from_):
             if scan not in wanted or scan in self.plan.scores or scan.table.index is None:
                 continue
             matches = [
-                n for e in select.where for n in _positive(e) if isinstance(n, bound.TextMatch) and n.scan == scan
+                n
+                for e in select.where
+                for n in _positive(e)
+                if isinstance(n, bound.TextMatch) and n.scan == scan
             ]
-            nodes = tuple(dict.fromkeys(self._index_query(m) for m in matches))
+            found = dict.fromkeys(_index_query(m)[0] for m in matches)
+            nodes = tuple(n for n in found if n is not None)
             if not nodes or self.text is None:
                 continue
             node = nodes[0] if len(nodes) == 1 else textquery.Or(nodes)
+            served = self.text.serve(scan.table.index, node)
+            if Exactness[served.exactness.name] is Exactness.UNSUPPORTED:
+                continue
             existing = self.plan.accesses.get(matches[0]) if len(matches) == 1 else None
             if existing and isinstance(existing.scan, TextScan):
-                scored = TextScan(existing.scan.name, existing.scan.table, node, existing.scan.estimate, scored=True)
+                scored = TextScan(
+                    existing.scan.name,
+                    existing.scan.table,
+                    node,
+                    existing.scan.estimate,
+                    scored=True,
+                )
                 self.plan.accesses[matches[0]] = Access(existing.exactness, scored)
             else:
-                estimate = self.text.serve(scan.table.index, node).estimate
-                scored = TextScan(self._name("x"), scan.table.index, node, estimate, scored=True)
+                scored = TextScan(
+                    self._name("x"), scan.table.index, node, served.estimate, scored=True
+                )
             self.plan.scores[scan] = scored
-
-    def _index_query(self, match: bound.TextMatch) -> textquery.Node:
-        column = match.subjects[0][1]
-        if isinstance(column, bound.Column) and column.column.lines:
-            return with_fields(match.node, column.column.lines)
-        return match.node
 
     def _top_k(self) -> None:
         """Lets the text index alone find the first rows where nothing but the score decides."""
@@ -151,10 +172,20 @@ class _Planner:
         if not isinstance(select, bound.BoundSelect) or query.limit is None or not query.order_by:
             return
         scan = select.from_
-        plain = not (select.group_by or select.group_all or select.having or select.qualify or select.distinct)
+        plain = not (
+            select.group_by
+            or select.group_all
+            or select.having
+            or select.qualify
+            or select.distinct
+        )
         if not isinstance(scan, bound.Scan) or not plain or scan not in self.plan.scores:
             return
-        if any(isinstance(n, bound.Aggregate | bound.WindowCall) for e in select.exprs for n in bound.walk(e)):
+        if any(
+            isinstance(n, bound.Aggregate | bound.WindowCall)
+            for e in select.exprs
+            for n in bound.walk(e)
+        ):
             return
         first = query.order_by[0]
         key = select.exprs[first.expr.index] if isinstance(first.expr, bound.Output) else first.expr
@@ -164,32 +195,78 @@ class _Planner:
             return
         access = self.plan.accesses[select.where[0]]
         scored = self.plan.scores[scan]
-        if access.exactness is not Exactness.EXACT or access.scan != scored or scan.table.name != scored.table:
+        if (
+            access.exactness is not Exactness.EXACT
+            or access.scan != scored
+            or scan.table.name != scored.table
+        ):
             return
         limited = TextScan(
-            scored.name, scored.table, scored.node, scored.estimate, scored=True, limit=query.limit + query.offset
+            scored.name,
+            scored.table,
+            scored.node,
+            scored.estimate,
+            scored=True,
+            limit=query.limit + query.offset,
         )
         self.plan.accesses[select.where[0]] = Access(Exactness.EXACT, limited)
         self.plan.scores[scan] = limited
         self.plan.top_k = TopK(limited, query.limit + query.offset)
 
 
-def textquery_of(mode: str, pattern: str, sides: tuple[str, ...]) -> textquery.Node:
+def textquery_of(test: LineTest) -> textquery.Node:
     """Returns the text query whose hits hold every change with a line that matches."""
-    if mode == "regex":
-        return textquery.Regex(sides, pattern)
-    return textquery.Substring(sides, pattern)
+    if test.mode == "regex":
+        return textquery.Regex(test.sides, test.pattern)
+    return textquery.Substring(test.sides, test.pattern)
 
 
 def with_fields(node: textquery.Node, fields: tuple[str, ...]) -> textquery.Node:
-    """Returns the query asked of other fields."""
+    """Returns the query with what it asks of the text of a line asked of other fields."""
     match node:
         case textquery.And() | textquery.Or() | textquery.AtLeast():
             return replace(node, children=tuple(with_fields(c, fields) for c in node.children))
         case textquery.Not() | textquery.Boost():
             return replace(node, child=with_fields(node.child, fields))
         case _:
-            return replace(node, fields=fields)
+            return replace(node, fields=fields) if node.fields == ("text",) else node
+
+
+def _index_query(match: bound.TextMatch) -> tuple[textquery.Node | None, bool]:
+    """Returns what to ask the index for a predicate, and whether that is the same question.
+
+    Where a field of the index holds more than the row's own text (all hunks of a change, the
+    e-mail beside the name), only what has to be there narrows, not what must be absent.
+    """
+    assert match.scan is not None
+    query = match.node
+    column = match.subjects[0][1]
+    if isinstance(column, bound.Column) and column.column.lines:
+        query = with_fields(query, column.column.lines)
+    if match.scan.table.name == match.scan.table.index and _holds_whole_fields(match):
+        return query, True
+    return _without_exclusions(query), False
+
+
+def _without_exclusions(node: textquery.Node) -> textquery.Node | None:
+    """Returns a query for a superset that excludes nothing, or None where that is everything."""
+    match node:
+        case textquery.Not():
+            return None
+        case textquery.Boost():
+            child = _without_exclusions(node.child)
+            return None if child is None else replace(node, child=child)
+        case textquery.And():
+            kept = tuple(c for n in node.children if (c := _without_exclusions(n)) is not None)
+            return replace(node, children=kept) if len(kept) > 1 else kept[0] if kept else None
+        case textquery.Or() | textquery.AtLeast():
+            parts = tuple(c for n in node.children if (c := _without_exclusions(n)) is not None)
+            return replace(node, children=parts) if len(parts) == len(node.children) else None
+    return node
+
+
+def _within_line(needle: str) -> bool:
+    return "\n" not in needle
 
 
 def _holds_whole_fields(match: bound.TextMatch) -> bool:
@@ -197,7 +274,9 @@ def _holds_whole_fields(match: bound.TextMatch) -> bool:
     assert match.scan is not None
     texts = match.scan.table.texts
     return all(
-        isinstance(column, bound.Column) and f in texts and column.column.expression == texts[f].expression
+        isinstance(column, bound.Column)
+        and f in texts
+        and column.column.expression == texts[f].expression
         for f, column in match.subjects
     )
 
@@ -230,8 +309,15 @@ def _line_filter(expr: bound.Expr, scan: bound.Scan) -> tuple[LineFilter, tuple[
     column, pattern = expr.args
     if not isinstance(column, bound.Column) or column.scan != scan or not column.column.lines:
         return None
-    if not isinstance(pattern, bound.Constant) or not isinstance(pattern.value, str) or not pattern.value:
+    if (
+        not isinstance(pattern, bound.Constant)
+        or not isinstance(pattern.value, str)
+        or not pattern.value
+    ):
         return None
-    if "\n" in pattern.value:
+    mode = modes[expr.sql]
+    # Globs are regular expressions too, but of the whole text: their ends are not line ends.
+    by_line = patterns.is_by_line if mode == "regex" else _within_line
+    if not by_line(pattern.value):
         return None
-    return LineFilter(scan, modes[expr.sql], pattern.value), column.column.lines
+    return LineFilter(scan, mode, pattern.value), column.column.lines

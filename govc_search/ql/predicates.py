@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from govc_search import catalog, textquery
 from govc_search.errors import QueryError, Span
-from govc_search.ql import ast, bound, match, patterns
+from govc_search.ql import ast, bound, match, parser, patterns
 
 if TYPE_CHECKING:
     from govc_search.ql.binder import Scope
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["PredicateBinder"]
 
-_SIDES = {"added": ("added",), "removed": ("removed",), "changed": ("added", "removed"), "pickaxe": ("added", "removed")}
+_SIDES = {
+    "added": ("added",),
+    "removed": ("removed",),
+    "changed": ("added", "removed"),
+    "pickaxe": ("added", "removed"),
+}
 # From the finest to the coarsest: the first kind in FROM is what a predicate speaks of.
 _LINE_SUBJECTS = ("hunks", "changes", "commits")
 _TOUCH_SUBJECTS = ("changes", "commits")
@@ -32,7 +37,9 @@ class PredicateBinder:
         self.x = expressions
         self.error = expressions.error
 
-    def call(self, function: catalog.Function, call: ast.Call, scope: Scope, *, top: bool) -> bound.Expr:
+    def call(
+        self, function: catalog.Function, call: ast.Call, scope: Scope, *, top: bool
+    ) -> bound.Expr:
         """Returns the bound form of a call of one of these functions."""
         name = function.name
         alias, args = self._alias(function, call, scope)
@@ -44,7 +51,10 @@ class PredicateBinder:
         high = len(function.args) - (function.args[:1] == ("ALIAS",))
         if call.star or not low <= len(args) <= high:
             raise self.error(
-                "argument_count", f"{name} does not take {len(call.args)} arguments", call.span, function.signature
+                "argument_count",
+                f"{name} does not take {len(call.args)} arguments",
+                call.span,
+                function.signature,
             )
         text = self._source(call.span)
         if name in ("match", "phrase", "fuzzy"):
@@ -59,13 +69,23 @@ class PredicateBinder:
             scan = alias or self._subject(_TOUCH_SUBJECTS, scope, call.span, name)
             self._allowed(scan, _TOUCH_SUBJECTS, call.span, name)
             glob = self.x.text_constant(args[0], scope, name)
-            return bound.TouchMatch(scan, self.x.glob(glob, args[0].span), patterns.glob_prefix(glob), text)
+            return bound.TouchMatch(
+                scan, self.x.glob(glob, args[0].span), patterns.glob_prefix(glob), text
+            )
         if name in ("in_range", "reachable_from"):
             scan = alias or self._positioned(scope, call.span, name)
             if scan.table.position is None:
-                raise self.error("no_subject", f"{name} speaks of commits, not of {scan.table.name}", call.span)
+                raise self.error(
+                    "no_subject", f"{name} speaks of commits, not of {scan.table.name}", call.span
+                )
             revision = self.x.text_constant(args[0], scope, name)
-            return bound.RevisionMatch(scan, "range" if name == "in_range" else "reachable", revision, text)
+            return bound.RevisionMatch(
+                scan,
+                "range" if name == "in_range" else "reachable",
+                revision,
+                text,
+                span=args[0].span,
+            )
         if name == "score":
             return self._score(alias, scope, call.span)
         return self._highlight(name, args, scope, call.span, top=top)
@@ -80,7 +100,7 @@ class PredicateBinder:
         return bound.Apply(sql, (subject, value), "BOOLEAN")
 
     def _source(self, span: Span) -> str:
-        return " ".join(self.x.binder.source[span.start : span.end].split())
+        return parser.on_one_line(self.x.binder.source, span)
 
     # Subjects
 
@@ -101,14 +121,20 @@ class PredicateBinder:
                     if isinstance(r, bound.Scan):
                         return r, args[1:]
                     raise self.error(
-                        "no_subject", f'{function.name} speaks of tables, and "{r.alias}" is a sub-query', first.span
+                        "no_subject",
+                        f'{function.name} speaks of tables, and "{r.alias}" is a sub-query',
+                        first.span,
                     )
             inner = inner.parent
-        raise self.error("unknown_table", f'no table "{first.parts[0]}" in FROM', first.span, function.signature)
+        raise self.error(
+            "unknown_table", f'no table "{first.parts[0]}" in FROM', first.span, function.signature
+        )
 
     def _subject(self, kinds: tuple[str, ...], scope: Scope, span: Span, name: str) -> bound.Scan:
         for kind in kinds:
-            found = [r for r in scope.relations if isinstance(r, bound.Scan) and r.table.name == kind]
+            found = [
+                r for r in scope.relations if isinstance(r, bound.Scan) and r.table.name == kind
+            ]
             if len(found) > 1:
                 raise self._ambiguous(name, found, span)
             if found:
@@ -120,7 +146,7 @@ class PredicateBinder:
     def _ambiguous(self, name: str, found: list[bound.Scan], span: Span) -> QueryError:
         return self.error(
             "ambiguous_predicate", f"{name} may speak of {' or '.join(f.alias for f in found)}", span,
-            f"write {name.upper()}({found[0].alias}, ...)",
+            f"write {name.upper()}({found[0].alias}{'' if name == 'score' else ', ...'})",
         )  # fmt: skip
 
     def _positioned(self, scope: Scope, span: Span, name: str) -> bound.Scan:
@@ -136,19 +162,29 @@ class PredicateBinder:
 
     def _allowed(self, scan: bound.Scan, kinds: tuple[str, ...], span: Span, name: str) -> None:
         if scan.table.name not in kinds:
-            raise self.error("no_subject", f"{name} speaks of {', '.join(kinds)}, not of {scan.table.name}", span)
+            raise self.error(
+                "no_subject", f"{name} speaks of {', '.join(kinds)}, not of {scan.table.name}", span
+            )
 
     # Words
 
-    def _words(self, name: str, args: tuple[ast.Expr, ...], scope: Scope, text: str) -> bound.TextMatch:
+    def _words(
+        self, name: str, args: tuple[ast.Expr, ...], scope: Scope, text: str
+    ) -> bound.TextMatch:
         subject = self.x.bind(args[0], scope)
         self.x.want(subject, "TEXT", name, args[0].span)
         query = self.x.text_constant(args[1], scope, name)
         number = None
         if len(args) > 2:
             value = self.x.bind(args[2], scope)
-            if not isinstance(value, bound.Constant) or not isinstance(value.value, int) or not 0 <= value.value <= 100:
-                raise self.error("invalid_argument", f"{name} takes a whole number from 0 here", args[2].span)
+            if (
+                not isinstance(value, bound.Constant)
+                or not isinstance(value.value, int)
+                or not 0 <= value.value <= 100
+            ):
+                raise self.error(
+                    "invalid_argument", f"{name} takes a whole number from 0 here", args[2].span
+                )
             number = value.value
         scan, subjects = self._subjects(subject)
         fields = tuple(f for f, _ in subjects)
@@ -166,7 +202,8 @@ class PredicateBinder:
         if name == "match" and scan is not None:
             subjects = self._more_subjects(scan, node, subjects)
         self._check_fuzzy(node, args[1].span)
-        return self._met(bound.TextMatch(scan, node, subjects, text), scope)
+        found = bound.TextMatch(scan, node, subjects, text, span=args[1].span)
+        return self._met(found, scope)
 
     def _inside(self, e: QueryError, arg: ast.Expr, query: str) -> QueryError:
         """Moves the place of an error inside a pattern to where the pattern stands in the query."""
@@ -176,7 +213,9 @@ class PredicateBinder:
         start = arg.span.start + 1
         return self.error(e.code, e.message, Span(start + e.span.start, start + e.span.end), e.hint)
 
-    def _subjects(self, subject: bound.Expr) -> tuple[bound.Scan | None, tuple[tuple[str, bound.Expr], ...]]:
+    def _subjects(
+        self, subject: bound.Expr
+    ) -> tuple[bound.Scan | None, tuple[tuple[str, bound.Expr], ...]]:
         """Returns the scan whose text index holds the subject, and its fields with their texts."""
         if isinstance(subject, bound.Column) and subject.column.words:
             scan, words = subject.scan, subject.column.words
@@ -204,7 +243,10 @@ class PredicateBinder:
         limit = self.x.binder.settings.size("fuzzy_words")
         if textquery.fuzzy_count(node) > limit:
             raise self.error(
-                "too_many_fuzzy_words", f"more than {limit} fuzzy words", span, "the setting fuzzy_words is the limit"
+                "too_many_fuzzy_words",
+                f"more than {limit} fuzzy words",
+                span,
+                "the setting fuzzy_words is the limit",
             )
 
     def _search(
@@ -220,7 +262,7 @@ class PredicateBinder:
             raise self._inside(e, arg, query) from None
         self._check_fuzzy(node, arg.span)
         subjects = tuple((f, bound.Column(scan, scan.table.texts[f])) for f in fields)
-        return self._met(bound.TextMatch(scan, node, subjects, text), scope)
+        return self._met(bound.TextMatch(scan, node, subjects, text, span=arg.span), scope)
 
     def _met(self, predicate: bound.TextMatch, scope: Scope) -> bound.TextMatch:
         if predicate not in scope.matches:
@@ -240,18 +282,28 @@ class PredicateBinder:
     # Lines
 
     def _lines(
-        self, name: str, alias: bound.Scan | None, arg: ast.Expr, scope: Scope, span: Span, text: str
+        self,
+        name: str,
+        alias: bound.Scan | None,
+        arg: ast.Expr,
+        scope: Scope,
+        span: Span,
+        text: str,
     ) -> bound.LineMatch:
         scan = alias or self._subject(_LINE_SUBJECTS, scope, span, name)
         self._allowed(scan, _LINE_SUBJECTS, span, name)
         pattern = self.x.text_constant(arg, scope, name)
         mode = "contains"
         if name.endswith("_re"):
-            mode, pattern = "regex", self.x.regex(pattern, arg.span)
+            mode, pattern = "regex", self.x.regex(pattern, arg.span, by_line=True)
         elif name == "pickaxe":
             mode = "pickaxe"
             if scan.table.name == "hunks":
-                raise self.error("no_subject", "pickaxe counts within a file: it speaks of changes or commits", span)
+                raise self.error(
+                    "no_subject",
+                    "pickaxe counts within a file: it speaks of changes or commits",
+                    span,
+                )
         if not pattern:
             raise self.error("empty_pattern", f"{name} needs some text to look for", arg.span)
         if mode != "regex" and "\n" in pattern:
@@ -277,16 +329,26 @@ class PredicateBinder:
         self, name: str, args: tuple[ast.Expr, ...], scope: Scope, span: Span, *, top: bool
     ) -> bound.Highlight:
         if not top:
-            raise self.error("highlight_place", f"{name} can only be an item of SELECT itself", span)
+            raise self.error(
+                "highlight_place", f"{name} can only be an item of SELECT itself", span
+            )
         column = self.x.bind(args[0], scope)
         if not isinstance(column, bound.Column) or column.type != "TEXT":
-            raise self.error("type_mismatch", f"{name} takes a text column of a table", args[0].span)
+            raise self.error(
+                "type_mismatch", f"{name} takes a text column of a table", args[0].span
+            )
         if name == "snippet":
             length = 160
             if len(args) > 1:
                 value = self.x.bind(args[1], scope)
-                if not isinstance(value, bound.Constant) or not isinstance(value.value, int) or not 10 <= value.value <= 10_000:
-                    raise self.error("invalid_argument", "snippet takes a length from 10 to 10000", args[1].span)
+                if (
+                    not isinstance(value, bound.Constant)
+                    or not isinstance(value.value, int)
+                    or not 10 <= value.value <= 10_000
+                ):
+                    raise self.error(
+                        "invalid_argument", "snippet takes a length from 10 to 10000", args[1].span
+                    )
                 length = value.value
             return bound.Highlight(column, *_MARKS, length)
         marks = [self.x.text_constant(a, scope, name) for a in args[1:]]

@@ -41,13 +41,22 @@ class Text(Protocol):
 
     def serve(self, table: str, node: textquery.Node) -> Served: ...
 
-    def count(self, table: str, node: textquery.Node) -> int: ...
+    def count(self, table: str, node: textquery.Node, as_of: int) -> int: ...
 
     def documents(self, table: str) -> int: ...
 
     def search(
         self, table: str, node: textquery.Node, *, limit: int | None, as_of: int, scored: bool
     ) -> Hits: ...
+
+    def with_lines(
+        self,
+        ids: Ids,
+        sides: Sequence[str],
+        mode: str,
+        pattern: str,
+        check: Callable[[], None] | None = None,
+    ) -> Ids: ...
 
 
 class Graph(Protocol):

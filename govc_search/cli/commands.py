@@ -1,0 +1,474 @@
+"""The commands: each opens the engine, asks it one thing and shows the answer."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from govc_search import __version__
+from govc_search.cli.listing import draw_commit, draw_hits, size_text
+from govc_search.cli.options import (
+    GqlCommand,
+    Invocation,
+    OptionList,
+    WordsCommand,
+    parameters,
+    shared_options,
+)
+from govc_search.cli.output import Output
+from govc_search.cli.progress import ProgressView, duration_text
+from govc_search.cli.terminal import CLOSE, OPEN, escape, has_colour, paint, say, say_error
+from govc_search.errors import EXIT_STATUS, SourceError, StoreError, UsageError
+from govc_search.settings import SETTINGS, Settings
+
+if TYPE_CHECKING:
+    from govc_search.engine import Engine, IndexReport
+
+__all__ = ["PROGRAM", "cli"]
+
+PROGRAM: Final = "govc-search"
+
+
+@click.group(context_settings={"max_content_width": 100})
+@shared_options
+@click.version_option(__version__, prog_name=PROGRAM)
+def cli() -> None:
+    """Search the commit history of git repositories: words, changed lines, SQL.
+
+    Exit status: 0 done, 1 internal error, 2 usage, 3 query, 4 repository, 5 data directory,
+    6 data directory busy, 7 done but something could not be read or did not agree, 8 deadline,
+    130 interrupted.
+    """
+
+
+_with_invocation = click.make_pass_decorator(Invocation, ensure=True)
+
+
+def _progress(invocation: Invocation, label: str) -> ProgressView:
+    return ProgressView(label, quiet=invocation.quiet, colour=invocation.colour)
+
+
+@contextmanager
+def _opened(invocation: Invocation, output: Output, *, create: bool = False) -> Iterator[Engine]:
+    """Opens the data directory, which only `index` makes."""
+    if not create and not invocation.data.exists():
+        raise StoreError(
+            "no_data_directory",
+            f"no index in {invocation.data}",
+            hint=f"`{PROGRAM} index PATH` makes one; --data DIR names another place",
+        )
+    from govc_search.engine import open_engine
+
+    settings = Settings(invocation.settings)
+    with _progress(invocation, "opening") as progress:
+        engine = open_engine(invocation.data, settings=settings, create=create, progress=progress)
+    with engine:
+        for warning in engine.warnings:
+            output.warn(warning)
+        yield engine
+
+
+# index
+
+
+@cli.command(cls=OptionList)
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
+)
+@click.option("--name", help="Name of the repository (default: from its path).")
+@click.option(
+    "--diffs",
+    type=click.Choice(("none", "paths", "full")),
+    help="How deep to read changes: not at all, paths, or all changed lines (default: full).",
+)
+@click.option(
+    "--merges",
+    type=click.Choice(("none", "first-parent")),
+    help="Whether merges get the changes against their first parent (default: none).",
+)
+@click.option(
+    "--refs",
+    multiple=True,
+    metavar="GLOB...",
+    help="Refs to read, such as HEAD, main, 'v*'; repeatable, and after PATH it takes several "
+    "(default: every ref).",
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Parallel readers (default: by cores).")
+@shared_options
+@_with_invocation
+def index(
+    invocation: Invocation,
+    paths: tuple[Path, ...],
+    name: str | None,
+    diffs: str | None,
+    merges: str | None,
+    refs: tuple[str, ...],
+    jobs: int | None,
+) -> int:
+    """Index what is new in git repositories.
+
+    What is indexed already is not read again: run it as often as you like, and again after it
+    was interrupted.
+    """
+    if name is not None and len(paths) > 1:
+        raise UsageError(
+            "invalid_usage", "--name names one repository, and there are several paths"
+        )
+    output = Output(invocation)
+    colour = has_colour(sys.stderr, allowed=invocation.colour)
+    reports: list[IndexReport] = []
+    statuses: list[int] = []
+    with _opened(invocation, output, create=True) as engine:
+        for path in paths:
+            try:
+                with _progress(invocation, name or path.name or str(path)) as progress:
+                    report = engine.index(
+                        path,
+                        name=name,
+                        diffs=diffs,
+                        merges=merges,
+                        refs=refs or None,
+                        jobs=jobs,
+                        progress=progress,
+                    )
+            except SourceError as error:
+                # The others may be sound.
+                say_error(error, colour=colour)
+                statuses.append(EXIT_STATUS[error.kind])
+                continue
+            reports.append(report)
+            statuses.append(_tell_report(report, _why_incomplete(engine, report), output))
+            if report.interrupted:
+                break
+    if output.chosen is not None or invocation.output is not None:
+        output.table(_reports_table(reports))
+    return (
+        EXIT_STATUS["interrupted"]
+        if EXIT_STATUS["interrupted"] in statuses
+        else max(statuses, key=_gravity)
+    )
+
+
+def _gravity(status: int) -> int:
+    """Returns how grave a status is: an error before "incomplete" before success."""
+    return {0: 0, EXIT_STATUS["incomplete"]: 1}.get(status, 2)
+
+
+# Commits that lack something by choice or by nature, not because reading failed.
+_EXPECTED_GAPS: Final = frozenset({"shallow", "too_large"})
+
+
+def _why_incomplete(engine: Engine, report: IndexReport) -> dict[str, int]:
+    """Returns the reasons why commits of a repository are incomplete, each with their number."""
+    found = engine.query(
+        "SELECT incomplete, count(*) AS n FROM commits"
+        " WHERE repo = $repo AND incomplete IS NOT NULL GROUP BY incomplete ORDER BY n DESC",
+        {"repo": report.repo},
+    )
+    return {str(reason): int(n) for reason, n in found}
+
+
+_SHOWN_FAILURES: Final = 10
+
+
+def _tell_report(report: IndexReport, incomplete: dict[str, int], output: Output) -> int:
+    """Says what indexing a repository did and returns the exit status."""
+    parts = [f"{report.commits_added:,} commits added"]
+    if report.amended:
+        parts.append(f"{report.amended:,} completed")
+    parts += [f"{report.commits_known:,} known", f"{report.refs_updated:,} refs updated"]
+    pace = report.commits_added / report.elapsed if report.elapsed > 0 else 0
+    rate = f" ({pace:,.0f} commits/s)" if report.commits_added and report.elapsed > 1 else ""
+    output.say(f"{report.repo}: {', '.join(parts)} in {duration_text(report.elapsed)}{rate}")
+    for hash_, reason in report.failures[:_SHOWN_FAILURES]:
+        output.warn(f"{report.repo}: commit {hash_} could not be read: {reason}")
+    if len(report.failures) > _SHOWN_FAILURES:
+        more = len(report.failures) - _SHOWN_FAILURES
+        output.warn(f"{report.repo}: and {more:,} more commits could not be read")
+    for reason, n in incomplete.items():
+        output.warn(
+            f"{report.repo}: {n:,} commit{'s are' if n > 1 else ' is'} incomplete: {reason}"
+        )
+    if report.interrupted:
+        say(f"{report.repo}: interrupted; what was read is kept, run the same command to go on")
+        return EXIT_STATUS["interrupted"]
+    if report.failures or incomplete.keys() - _EXPECTED_GAPS:
+        return EXIT_STATUS["incomplete"]
+    return 0
+
+
+def _reports_table(reports: Sequence[IndexReport]) -> Any:
+    import pyarrow as pa
+
+    rows = []
+    for report in reports:
+        row = dataclasses.asdict(report)
+        row["failures"] = [{"hash": h, "reason": reason} for h, reason in report.failures]
+        rows.append(row)
+    return pa.Table.from_pylist(rows)
+
+
+# query
+
+
+@cli.command(cls=GqlCommand)
+@click.argument("gql", required=False, metavar="GQL")
+@click.option(
+    "-f",
+    "--file",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="Read the query from a file.",
+)
+@click.option(
+    "-p",
+    "--param",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="The value of the parameter $NAME (of the n-th ? where NAME is n); repeatable.",
+)
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds it may take.")
+@click.option(
+    "--no-indexes", is_flag=True, help="Scan, and use no text index: the same rows, slower."
+)
+@shared_options
+@_with_invocation
+def query(
+    invocation: Invocation,
+    gql: str | None,
+    file: Path | None,
+    given: tuple[str, ...],
+    timeout: float | None,
+    no_indexes: bool,  # noqa: FBT001
+) -> None:
+    """Answer a GQL query; - reads it from standard input."""
+    text = _query_text(gql, file)
+    values = parameters(given)
+    output = Output(invocation)
+    with _opened(invocation, output) as engine:
+        result = engine.query(text, values, indexes=not no_indexes, timeout=timeout)
+        if output.format == "table" and _EXPLAIN.match(text):
+            with output.opened() as target:
+                target.text("".join(f"{escape(str(line))}\n" for (line,) in result))
+        else:
+            output.table(result.to_arrow())
+    output.footer(result)
+
+
+_EXPLAIN: Final = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*explain\b", re.DOTALL | re.IGNORECASE)
+
+
+def _query_text(gql: str | None, file: Path | None) -> str:
+    if (gql is None) == (file is None):
+        raise UsageError(
+            "invalid_usage",
+            "a query is expected"
+            if gql is None
+            else "a query and a file with a query are too much",
+            hint=f"`{PROGRAM} query GQL`, `-f FILE`, or `-` for standard input",
+        )
+    if gql is not None and gql != "-":
+        return gql
+    try:
+        raw = sys.stdin.buffer.read() if file is None or str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            "cannot_read", f"cannot read {file}: {str(error.strerror).lower()}"
+        ) from None
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError("cannot_read", f"the query is not UTF-8: byte {error.start}") from None
+
+
+# search
+
+
+@cli.command(cls=WordsCommand)
+@click.argument("words", nargs=-1, required=True, metavar="WORDS...")
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Most hits."
+)
+@click.option("--gql", is_flag=True, help="Show the GQL that the words mean, and search nothing.")
+@shared_options
+@_with_invocation
+def search(invocation: Invocation, words: tuple[str, ...], limit: int, gql: bool) -> None:  # noqa: FBT001
+    """Search commits with words and qualifiers, such as author:linus path:drivers/** race."""
+    from govc_search.ql.box import to_gql
+
+    text = " ".join(words)
+    output = Output(invocation)
+    if gql:
+        shown = to_gql(text, limit, literals=True)[0]
+        with output.opened() as target:
+            target.text((escape(shown, lines=True) if target.terminal else shown) + "\n")
+        return
+    marks = (OPEN, CLOSE) if output.is_listing else None
+    compiled, params = to_gql(text, limit, marks=marks, plain=marks is None)
+    with _opened(invocation, output) as engine:
+        result = engine.query(compiled, params)
+    hits = result.to_arrow()
+    if marks is not None:
+        with output.opened() as target:
+            draw_hits(hits, target)
+    else:
+        # A table is to be read: the short hash is enough.
+        output.table(hits.drop_columns(["hash"]) if output.format == "table" else hits)
+    output.footer(result)
+
+
+# show
+
+
+@cli.command()
+@click.argument("revision", metavar="HASH")
+@click.option("--repo", metavar="NAME", help="Only the commit of this repository.")
+@shared_options
+@_with_invocation
+def show(invocation: Invocation, revision: str, repo: str | None) -> None:
+    """Show a commit with its message and patch, as indexed."""
+    output = Output(invocation)
+    with _opened(invocation, output) as engine:
+        commits = engine.commit(revision, repo)
+    if output.format != "table":
+        import pyarrow as pa
+
+        output.table(pa.Table.from_pylist(commits))
+        return
+    with output.opened() as target:
+        for i, commit in enumerate(commits):
+            if i:
+                target.text("\n")
+            draw_commit(commit, target)
+
+
+# status
+
+
+@cli.command()
+@shared_options
+@_with_invocation
+def status(invocation: Invocation) -> None:
+    """Show what the data directory holds."""
+    import pyarrow as pa
+
+    output = Output(invocation)
+    with _opened(invocation, output) as engine:
+        found = engine.status()
+    if output.format in ("json", "ndjson"):
+        output.table(pa.Table.from_pylist([dataclasses.asdict(found)]))
+        return
+    columns = ("name", "commits", "refs", "diffs", "complete", "indexed_at", "url")
+    rows = [{c: r[c] for c in columns} for r in found.repositories]
+    table = pa.Table.from_pylist(rows) if rows else pa.table({c: pa.nulls(0) for c in columns})
+    if output.format == "table":
+        with output.opened() as target:
+            for label, value in (
+                ("directory", found.directory),
+                ("positions", f"{found.last_position:,} in the log, as of {found.as_of:,}"),
+                ("log", size_text(found.log_bytes)),
+                ("table", size_text(found.table_bytes)),
+                ("text index", size_text(found.text_bytes)),
+            ):
+                name = paint(f"{label:12}", "header", colour=target.colour)
+                target.text(f"{name}{escape(value)}\n")
+            target.text("\n")
+            if not rows:
+                target.text("no repositories\n")
+    if rows or output.format != "table":
+        output.table(table)
+
+
+# verify, rebuild
+
+
+@cli.command()
+@shared_options
+@_with_invocation
+def verify(invocation: Invocation) -> int:
+    """Compare the log, the table and the text index; name every difference."""
+    import pyarrow as pa
+
+    output = Output(invocation)
+    with _opened(invocation, output) as engine:
+        with _progress(invocation, "verify") as progress:
+            differences = engine.verify(progress)
+        as_of = engine.status().as_of
+    if differences or output.chosen is not None or invocation.output is not None:
+        output.table(pa.table({"difference": pa.array(differences, pa.string())}))
+    if differences:
+        n = len(differences)
+        output.say(f"{n:,} difference{'' if n == 1 else 's'}; `{PROGRAM} rebuild` makes views anew")
+        return EXIT_STATUS["incomplete"]
+    output.say(f"sound: log, table and text index agree up to position {as_of:,}")
+    return 0
+
+
+@cli.command()
+@click.argument("part", required=False, type=click.Choice(("table", "text")))
+@shared_options
+@_with_invocation
+def rebuild(invocation: Invocation, part: str | None) -> None:
+    """Make the table, the text index, or both, anew from the log."""
+    output = Output(invocation)
+    with _opened(invocation, output) as engine:
+        with _progress(invocation, "rebuild") as progress:
+            engine.rebuild(part, progress)
+        as_of = engine.status().as_of
+    what = {"table": "the table", "text": "the text index"}.get(part or "", "table and text index")
+    output.say(f"rebuilt {what} up to position {as_of:,}")
+
+
+# settings, completion
+
+
+@cli.command()
+@shared_options
+@_with_invocation
+def settings(invocation: Invocation) -> None:
+    """List the settings, with what is in force in this run."""
+    import pyarrow as pa
+
+    values = Settings(invocation.settings)
+    rows = [
+        {
+            "name": s.name,
+            "value": float(values[s.name]),
+            "default": float(s.default),
+            "help": s.help,
+        }
+        for s in SETTINGS
+    ]
+    Output(invocation).table(pa.Table.from_pylist(rows))
+
+
+@cli.command()
+@click.argument("shell", required=False, type=click.Choice(("bash", "zsh", "fish")))
+@shared_options
+@_with_invocation
+def completion(invocation: Invocation, shell: str | None) -> None:
+    """Print the completion script of a shell (default: the one that runs).
+
+    As in: eval "$(govc-search completion bash)"
+    """
+    from click.shell_completion import get_completion_class
+
+    name = shell or Path(os.environ.get("SHELL", "")).name
+    found = get_completion_class(name)
+    if found is None:
+        raise UsageError(
+            "unknown_shell", f'no completion for the shell "{name}"', hint="bash, zsh or fish"
+        )
+    variable = "_" + PROGRAM.replace("-", "_").upper() + "_COMPLETE"
+    script = found(cli, {}, PROGRAM, variable).source()
+    with Output(invocation).opened() as target:
+        target.text(script + "\n")

@@ -1,0 +1,105 @@
+"""Where the data of a command goes, in which format, and what is said about it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from govc_search.cli.options import Invocation
+from govc_search.cli.progress import duration_text
+from govc_search.cli.render import binary_to_terminal, format_of, is_binary, render
+from govc_search.cli.terminal import Target, has_colour, say
+from govc_search.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from govc_search import Result
+
+__all__ = ["Output", "ReaderLeftError"]
+
+
+class ReaderLeftError(Exception):
+    """Whoever read standard output has seen enough."""
+
+
+class Output:
+    """Standard output or a file, as the shared options say."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        path = invocation.output
+        self._path = None if path is None or str(path) == "-" else path
+        self._quiet = invocation.quiet
+        self._colour = invocation.colour
+        suffix = self._path.suffix if self._path is not None else ""
+        self.chosen = invocation.format
+        self.format = invocation.format or format_of(suffix) or "table"
+        if self._path is None and sys.stdout is None:
+            raise UsageError("cannot_write", "standard output is closed")
+        if is_binary(self.format) and self._path is None and sys.stdout.isatty():
+            # Said before the work is done, not after.
+            raise binary_to_terminal(self.format)
+
+    @property
+    def is_listing(self) -> bool:
+        """Returns whether people look at it on a terminal and asked for no format."""
+        return self._path is None and self.chosen is None and sys.stdout.isatty()
+
+    @contextmanager
+    def opened(self) -> Iterator[Target]:
+        """Yields where to write; a file appears under its name when all of it is written."""
+        if self._path is None:
+            try:
+                yield Target.standard_output(colour=self._colour)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                raise ReaderLeftError from None
+            return
+        # A device or a pipe cannot be replaced by a file.
+        direct = self._path.exists() and not self._path.is_file()
+        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
+        place = self._path if direct else partial
+        try:
+            with place.open("wb") as file:
+                yield Target(file.write)
+            if not direct:
+                place.replace(self._path)
+        except OSError as error:
+            raise UsageError(
+                "cannot_write", f"cannot write {self._path}: {str(error.strerror).lower()}"
+            ) from None
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def table(self, table: pa.Table) -> None:
+        """Writes a table in the format chosen."""
+        with self.opened() as target:
+            render(table, self.format, target)
+
+    def say(self, text: str) -> None:
+        """Writes a message to standard error, unless it should be quiet."""
+        if not self._quiet:
+            say(text)
+
+    def warn(self, text: str) -> None:
+        """Writes a warning to standard error."""
+        colour = has_colour(sys.stderr, allowed=self._colour)
+        say(f"warning: {text}", "warning", colour=colour)
+
+    def footer(self, result: Result) -> None:
+        """Says how many rows there were, how long they took and what they are true of."""
+        for warning in result.warnings:
+            self.warn(warning)
+        rows = len(result)
+        text = f"{rows:,} row{'' if rows == 1 else 's'} in {duration_text(result.elapsed)}"
+        text += f", as of position {result.as_of:,}"
+        if result.truncated:
+            text += "; truncated: a limit cut the rest off"
+        if not self._quiet:
+            colour = has_colour(sys.stderr, allowed=self._colour)
+            say(text, "dim", colour=colour)
+        elif result.truncated:
+            self.warn("truncated: a limit cut the rest off")
