@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +77,7 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.warnings: list[str] = []
+        self._plans: dict[Hashable, Any] = {}
         self._writing = threading.Lock()
         self._resources = ExitStack()
         try:
@@ -205,7 +206,12 @@ class Engine:
         as_of = self.as_of
         text = self._text.snapshot(as_of, self.settings.size("expansions")) if indexes else None
         snapshot = Snapshot(
-            self._table, text, _Graph(self._graphs, self._table, as_of), as_of, self.settings
+            self._table,
+            text,
+            _Graph(self._graphs, self._table, as_of),
+            as_of,
+            self.settings,
+            self._plans,
         )
         return run(gql, params, snapshot, timeout)
 

@@ -46,6 +46,11 @@ def duration_text(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def _rest_text(seconds: float) -> str:
+    # An estimate has no tenths.
+    return f"{seconds:.0f} s" if seconds < 60 else duration_text(seconds)
+
+
 class ProgressView:
     """Shows the steps it is called with; a context manager.
 
@@ -129,7 +134,7 @@ class ProgressView:
         if rate > 0:
             out += f", {rate:,.0f}/s"
             if step.total is not None and step.total > step.done:
-                out += f", {duration_text((step.total - step.done) / rate)} left"
+                out += f", {_rest_text((step.total - step.done) / rate)} left"
         return out
 
     def _line(self, step: Step, now: float) -> str:

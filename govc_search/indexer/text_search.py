@@ -7,7 +7,7 @@ become what `fragments` says that every match must hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -24,6 +24,8 @@ from govc_search.indexer.text_plan import Planned, Planner
 __all__ = ["Exactness", "Hits", "Served", "TextSnapshot"]
 
 Ids = npt.NDArray[np.uint64]
+
+_Top = tuple[Ids, npt.NDArray[np.float32], list[tantivy.DocAddress]]
 
 _CACHED_PLANS = 256
 
@@ -50,6 +52,8 @@ class Hits:
 
     ids: Ids
     scores: npt.NDArray[np.float32] | None
+    # Where scored hits lie in the index, for `pages` of the same snapshot.
+    addresses: tuple[tantivy.DocAddress, ...] = ()
 
 
 class TextSnapshot:
@@ -115,9 +119,9 @@ class TextSnapshot:
         """
         return self._tables[table].corrections(node)
 
-    def pages(self, ids: Iterable[int]) -> list[Page | None]:
-        """Returns what a page shows of commits, by position; None where there is no such."""
-        return self._tables["commits"].pages(ids)
+    def pages(self, ids: Sequence[int], addresses: Sequence[tantivy.DocAddress]) -> list[Page]:
+        """Returns what a page shows of commits that this snapshot found at these addresses."""
+        return self._tables["commits"].pages(ids, addresses)
 
 
 class _TableSearch:
@@ -180,11 +184,11 @@ class _TableSearch:
         if not scored:
             return Hits(self._keys_in_order(query, limit), None)
         if limit is None:
-            ids, scores = self._top(query, max(1, self._count(query)))
+            ids, scores, addresses = self._top(query, max(1, self._count(query)))
         else:
-            ids, scores = self._top_with_ties(query, limit)
+            ids, scores, addresses = self._top_with_ties(query, limit)
         order = np.lexsort((ids, -scores))[:limit]
-        return Hits(ids[order], scores[order])
+        return Hits(ids[order], scores[order], tuple(addresses[i] for i in order.tolist()))
 
     def _keys_in_order(self, query: tantivy.Query, limit: int | None) -> Ids:
         size = limit
@@ -199,37 +203,31 @@ class _TableSearch:
         ).hits
         return np.fromiter((key for key, _ in hits), np.uint64, len(hits))
 
-    def _top(self, query: tantivy.Query, limit: int) -> tuple[Ids, npt.NDArray[np.float32]]:
+    def _top(self, query: tantivy.Query, limit: int) -> _Top:
         hits = self._searcher.search(query, limit, count=False).hits
-        keys = self._searcher.fast_field_values("key", [address for _, address in hits])
+        addresses = [address for _, address in hits]
+        keys = self._searcher.fast_field_values("key", addresses)
         scores = np.fromiter((score for score, _ in hits), np.float32, len(hits))
-        return np.array(keys, np.uint64), scores
+        return np.array(keys, np.uint64), scores, addresses
 
-    def _top_with_ties(
-        self, query: tantivy.Query, limit: int
-    ) -> tuple[Ids, npt.NDArray[np.float32]]:
+    def _top_with_ties(self, query: tantivy.Query, limit: int) -> _Top:
         """Returns the best hits with all that tie with the last one.
 
         Their keys, not the order of segments, say which of those belong to the best.
         """
         size = min(limit, self.documents) + 8
         while True:
-            ids, scores = self._top(query, size)
+            ids, scores, addresses = self._top(query, size)
             if len(ids) < size or scores[limit - 1] > scores[-1] or size > self.documents:
-                return ids, scores
+                return ids, scores, addresses
             size *= 4
 
     def corrections(self, node: textquery.Node) -> dict[str, tuple[str, ...]]:
         return self._planner.corrections(node)
 
-    def pages(self, ids: Iterable[int]) -> list[Page | None]:
-        out: list[Page | None] = []
-        for position in ids:
-            query = tantivy.Query.term_query(self._schema, "key", int(position), "basic")
-            hits = self._searcher.search(query, 1, count=False).hits
-            if not hits:
-                out.append(None)
-                continue
-            stored = self._searcher.doc(hits[0][1]).get_first("page")
-            out.append(page_of(int(position), bytes(stored or b"")))
-        return out
+    def pages(self, ids: Sequence[int], addresses: Sequence[tantivy.DocAddress]) -> list[Page]:
+        read = self._searcher.doc
+        return [
+            page_of(position, bytes(read(address).get_first("page") or b""))
+            for position, address in zip(ids, addresses, strict=True)
+        ]

@@ -9,14 +9,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from govc_search import catalog
 from govc_search.errors import QueryError, Span
 from govc_search.ql import ast, bound, parser
 from govc_search.settings import Settings
 
-__all__ = ["Binder", "Scope", "bind"]
+__all__ = ["Binder", "Scope"]
 
 Params = Mapping[str, object] | Sequence[object] | None
 
@@ -36,28 +35,14 @@ class Scope:
     matches: list[bound.TextMatch] = field(default_factory=list)
 
 
-def bind(
-    query: ast.Query, source: str, params: Params, settings: Settings, now: datetime
-) -> bound.BoundQuery:
-    """Returns the bound query of a syntax tree.
-
-    Raises QueryError with the place in `source`.
-    """
-    binder = Binder(source, params, settings, now)
-    result = binder.query(query, None)
-    binder.check_parameters()
-    return result
-
-
 class Binder:
     """Binds one statement."""
 
-    def __init__(self, source: str, params: Params, settings: Settings, now: datetime) -> None:
+    def __init__(self, source: str, params: Params, settings: Settings) -> None:
         from govc_search.ql.expressions import ExpressionBinder
 
         self.source = source
         self.settings = settings
-        self.now = now
         self.params: dict[str, object] = (
             dict(params)
             if isinstance(params, Mapping)

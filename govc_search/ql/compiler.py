@@ -230,7 +230,8 @@ class _Compiler:
             source += f" {table.joins[join]}"
         score = self.plan.scores.get(scan)
         if score is not None and "_score" in used:
-            source += f" LEFT JOIN {score.name} s ON s.id = {table.key}"
+            word = "JOIN" if scan in self.plan.joined else "LEFT JOIN"
+            source += f" {word} {score.name} s ON s.id = {table.key}"
         sql = f"SELECT {', '.join(items) or '1 AS one'} FROM {source}"
         if where:
             sql += " WHERE " + " AND ".join(where)
@@ -361,6 +362,10 @@ class _Compiler:
         if access.scan is None:
             return self.predicate(expr.scan, self.scanned(expr))
         assert expr.scan is not None
+        if self.plan.joined.get(expr.scan) == expr:
+            # The join with the scores keeps just the rows that match.
+            self._score(bound.Score(expr.scan))
+            return "TRUE"
         sql = f"({self.key(expr.scan)} IN (SELECT id FROM {access.scan.name}))"
         if access.exactness is not Exactness.EXACT:
             sql = f"({sql} AND {self.scanned(expr)})"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,13 +19,17 @@ from govc_search.ql.binder import Binder
 from govc_search.ql.compiler import ScannedText, compile_plan
 from govc_search.ql.explain import explain
 from govc_search.ql.parser import parse
+from govc_search.ql.page import page as show_page
 from govc_search.ql.plan import Plan, TextScan
 from govc_search.ql.planner import plan as make_plan
-from govc_search.ql.protocols import Graph, Table, Text
+from govc_search.ql.protocols import Graph, Hits, Table, Text
 from govc_search.ql.result import Result, ResultColumn
 from govc_search.settings import Settings
 
 __all__ = ["Snapshot", "run"]
+
+_CACHED_PLANS = 256
+_runs = itertools.count()
 
 Params = Mapping[str, object] | Sequence[object] | None
 
@@ -38,6 +43,8 @@ class Snapshot:
     graph: Graph
     as_of: int
     settings: Settings
+    # Plans made for this and earlier snapshots, shared by all queries of an engine.
+    plans: dict[Hashable, tuple[Plan, tuple[str, ...]]]
 
 
 def run(gql: str, params: Params, snapshot: Snapshot, timeout: float | None = None) -> Result:
@@ -68,28 +75,52 @@ def _run(gql: str, params: Params, snapshot: Snapshot, timeout: float | None) ->
         case ast.Query():
             query, analyze = statement, None
     now = datetime.now(UTC).replace(tzinfo=None)
-    binder = Binder(gql, params, settings, now)
-    bound_query = binder.query(query, None)
-    binder.check_parameters()
-    plan = make_plan(bound_query, snapshot.text, snapshot.as_of)
+    plan, bind_warnings = _plan(gql, query, params, snapshot)
+    bound_query = plan.query
     if analyze is False:
-        return _lines(explain(plan), snapshot.as_of, started, tuple(binder.warnings))
+        return _lines(explain(plan), snapshot.as_of, started, bind_warnings)
     limit = timeout if timeout is not None else float(settings["deadline_seconds"])
     rows, warnings, counts, times = _execute(plan, snapshot, now, started + limit, limit)
     if analyze:
         counts["result"] = rows.num_rows
         times["result"] = time.perf_counter() - started
-        return _lines(explain(plan, counts, times), snapshot.as_of, started, tuple(binder.warnings))
+        return _lines(explain(plan, counts, times), snapshot.as_of, started, bind_warnings)
     rows = _dress(rows, bound_query, plan)
     return Result(
         tuple(ResultColumn(n, t) for n, t in zip(bound_query.names, _types(rows), strict=True)),
         snapshot.as_of,
         time.perf_counter() - started,
-        (*binder.warnings, *warnings),
+        (*bind_warnings, *warnings),
         False,
         rows,
-        explain(plan),
+        lambda: explain(plan),
     )
+
+
+def _plan(
+    gql: str, query: ast.Query, params: Params, snapshot: Snapshot
+) -> tuple[Plan, tuple[str, ...]]:
+    """Returns the plan with the binder's warnings, from the cache where it was made before.
+
+    A plan is good for one text, its parameters and one snapshot: its estimates are of that.
+    """
+    values = tuple(params.items()) if isinstance(params, Mapping) else tuple(params or ())
+    key = (gql, tuple((type(v), v) for v in values), snapshot.as_of, snapshot.text is None)
+    try:
+        found = snapshot.plans.get(key)
+    except TypeError:
+        # A parameter that cannot be hashed is none that can be bound: the binder says so.
+        found, key = None, ()
+    if found is not None:
+        return found
+    binder = Binder(gql, params, snapshot.settings)
+    bound_query = binder.query(query, None)
+    binder.check_parameters()
+    made = make_plan(bound_query, snapshot.text, snapshot.as_of), tuple(binder.warnings)
+    if len(snapshot.plans) >= _CACHED_PLANS:
+        snapshot.plans.clear()
+    snapshot.plans[key] = made
+    return made
 
 
 def _execute(
@@ -99,6 +130,13 @@ def _execute(
     warnings: list[str] = []
     counts: dict[str, int] = {}
     times: dict[str, float] = {}
+    if plan.page is not None:
+        assert snapshot.text is not None
+        begin = time.perf_counter()
+        hits = _hits(plan.page.scan, plan, snapshot)
+        counts[plan.page.scan.name] = len(hits.ids)
+        times[plan.page.scan.name] = time.perf_counter() - begin
+        return show_page(plan, snapshot.text, hits), warnings, counts, times
     for scan in plan.text_scans:
         begin = time.perf_counter()
         relations[scan.name] = _search(scan, plan, snapshot, lambda: _in_time(until, limit))
@@ -116,6 +154,7 @@ def _execute(
         counts[row_set.name] = len(positions)
         times[row_set.name] = time.perf_counter() - begin
     statement = compile_plan(plan, snapshot.as_of, now)
+    run_number = next(_runs)
     cursor = snapshot.table.cursor()
     late = threading.Event()
 
@@ -132,7 +171,7 @@ def _execute(
         sql = statement.sql
         for f in statement.functions:
             # The name is the query's own: other queries run at the same time.
-            own = f"{f.name}_{id(plan):x}"
+            own = f"{f.name}_{run_number}"
             sql = sql.replace(f"{f.name}(", f"{own}(")
             snapshot.table.register_scalar(
                 own, _scanner(f, until, late), ["VARCHAR[]"], "BOOLEAN"
@@ -147,7 +186,7 @@ def _execute(
         timer.cancel()
         cursor.close()
         for f in statement.functions:
-            snapshot.table.unregister_scalar(f"{f.name}_{id(plan):x}")
+            snapshot.table.unregister_scalar(f"{f.name}_{run_number}")
     return rows.rename_columns(list(plan.query.names)), warnings, counts, times
 
 
@@ -164,28 +203,32 @@ def _in_time(until: float, limit: float) -> None:
         raise _too_late(limit)
 
 
+def _hits(scan: TextScan, plan: Plan, snapshot: Snapshot) -> Hits:
+    assert snapshot.text is not None
+    if scan.limit is None:
+        return snapshot.text.search(
+            scan.table, scan.node, limit=None, as_of=snapshot.as_of, scored=scan.scored
+        )
+    # Rows that tie with the last one may come first by the other keys of the order.
+    limit = scan.limit
+    while True:
+        hits = snapshot.text.search(
+            scan.table, scan.node, limit=limit + 1, as_of=snapshot.as_of, scored=True
+        )
+        scores = hits.scores
+        assert scores is not None
+        if len(scores) <= limit or scan.limit == 0 or scores[-1] < scores[scan.limit - 1]:
+            return hits
+        if len(plan.query.order_by) == 1:
+            return hits
+        limit *= 4
+
+
 def _search(
     scan: TextScan, plan: Plan, snapshot: Snapshot, check: Callable[[], None]
 ) -> pa.Table:
     assert snapshot.text is not None
-    if scan.limit is None:
-        hits = snapshot.text.search(
-            scan.table, scan.node, limit=None, as_of=snapshot.as_of, scored=scan.scored
-        )
-    else:
-        # Rows that tie with the last one may come first by the other keys of the order.
-        limit = scan.limit
-        while True:
-            hits = snapshot.text.search(
-                scan.table, scan.node, limit=limit + 1, as_of=snapshot.as_of, scored=True
-            )
-            scores = hits.scores
-            assert scores is not None
-            if len(scores) <= limit or scan.limit == 0 or scores[-1] < scores[scan.limit - 1]:
-                break
-            if len(plan.query.order_by) == 1:
-                break
-            limit *= 4
+    hits = _hits(scan, plan, snapshot)
     ids = hits.ids
     if scan.lines is not None:
         test = scan.lines
@@ -296,7 +339,7 @@ def _lines(text: str, as_of: int, started: float, warnings: tuple[str, ...] = ()
         warnings,
         False,
         table,
-        text,
+        lambda: text,
     )
 
 
@@ -305,7 +348,7 @@ def _describe(statement: ast.Show | ast.Describe, gql: str, as_of: int, started:
     if isinstance(statement, ast.Describe):
         table = catalog.table(statement.table)
         if table is None:
-            raise Binder(gql, None, Settings(), datetime.now(UTC)).unknown_table(
+            raise Binder(gql, None, Settings()).unknown_table(
                 statement.table, statement.span
             )
         names: tuple[str, ...] = ("column", "type", "aliases", "help")

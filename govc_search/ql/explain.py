@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
+from govc_search import textquery
 from govc_search.ql import bound
 from govc_search.ql.plan import Exactness, Plan, RowSet, TextScan
 
@@ -39,8 +41,9 @@ def explain(
         if isinstance(scan, TextScan):
             k = f", first {scan.limit}" if scan.limit is not None else ""
             scored = ", scored" if scan.scored else ""
+            lines = ", then checked by their lines" if scan.lines is not None else ""
             out.append(
-                f"{scan.name} = text index {scan.table}: {scan.node} (at most {scan.estimate}{scored}{k}){suffix}"
+                f"{scan.name} = text index {scan.table}: {_query(scan.node)} (at most {scan.estimate}{scored}{k}{lines}){suffix}"
             )
         else:
             out.append(f"{scan.name} = commit graph: {scan.kind} {scan.revision!r}{suffix}")
@@ -157,6 +160,36 @@ def _predicate(expr: bound.Expr, plan: Plan) -> str:
     return _short(expr)
 
 
+def _query(node: textquery.Node) -> str:
+    """Returns a text query much as MATCH has it, with the fields that are looked at."""
+    match node:
+        case textquery.And():
+            return f"({' AND '.join(map(_query, node.children))})"
+        case textquery.Or():
+            return f"({' OR '.join(map(_query, node.children))})"
+        case textquery.AtLeast():
+            return f"at least {node.count} of ({', '.join(map(_query, node.children))})"
+        case textquery.Not():
+            return f"-{_query(node.child)}"
+        case textquery.Boost():
+            return f"{_query(node.child)}^{node.factor:g}"
+        case textquery.Term():
+            what = node.word
+        case textquery.Phrase():
+            what = f'"{" ".join(node.words)}"' + (f"~{node.slop}" if node.slop else "")
+        case textquery.Prefix():
+            what = f"{node.prefix}*"
+        case textquery.Fuzzy():
+            what = f"{node.word}~{node.distance}"
+        case textquery.TermRegex():
+            what = f"/{node.pattern}/"
+        case textquery.Substring():
+            what = f"contains {node.needle!r}"
+        case textquery.Regex():
+            what = f"matches {node.pattern!r}"
+    return f"{'|'.join(node.fields)}:{what}"
+
+
 def _short(expr: bound.Expr) -> str:
     match expr:
         case bound.Column():
@@ -164,7 +197,8 @@ def _short(expr: bound.Expr) -> str:
         case bound.DerivedColumn():
             return f"t{expr.relation}.c{expr.index}"
         case bound.Constant():
-            return repr(expr.value)
+            value = expr.value
+            return repr(value.isoformat(" ") if isinstance(value, datetime) else value)
         case bound.Apply() | bound.Aggregate():
             return expr.sql.format(*(_short(a) for a in expr.args))
         case bound.Junction():

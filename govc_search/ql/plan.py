@@ -86,8 +86,12 @@ class Plan:
     query: bound.BoundQuery
     accesses: dict[bound.Predicate | LineFilter, Access] = field(default_factory=dict)
     scores: dict[bound.Scan, TextScan] = field(default_factory=dict)
+    # Predicates that hold for every row of their scan, because its scores are joined to it.
+    joined: dict[bound.Scan, bound.TextMatch] = field(default_factory=dict)
     line_filters: dict[bound.Scan, tuple[LineFilter, ...]] = field(default_factory=dict)
     top_k: TopK | None = None
+    # Set where the text index alone can show the first rows, without the table.
+    page: TopK | None = None
 
     @property
     def text_scans(self) -> tuple[TextScan, ...]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from govc_search import textquery
 from govc_search.errors import QueryError
 from govc_search.ql import bound, patterns
+from govc_search.ql.page import page_of
 from govc_search.ql.plan import Access, Exactness, LineFilter, LineTest, Plan, RowSet, TextScan, TopK
 from govc_search.ql.protocols import Text
 
@@ -58,6 +59,7 @@ class _Planner:
             elif isinstance(node, bound.BoundSelect):
                 self._scores(node, ())
         self._top_k()
+        self.plan.page = page_of(self.plan)
 
     def _name(self, prefix: str) -> str:
         self.count += 1
@@ -159,6 +161,9 @@ class _Planner:
                     scored=True,
                 )
                 self.plan.accesses[matches[0]] = Access(existing.exactness, scored)
+                exact = existing.exactness is Exactness.EXACT
+                if exact and matches[0] in select.where and _kept(select.from_, scan):
+                    self.plan.joined[scan] = matches[0]
             else:
                 scored = TextScan(
                     self._name("x"), scan.table.index, node, served.estimate, scored=True
@@ -288,6 +293,19 @@ def _scans(relation: bound.Relation | None) -> Iterator[bound.Scan]:
         case bound.Join():
             yield from _scans(relation.left)
             yield from _scans(relation.right)
+
+
+def _kept(relation: bound.Relation | None, scan: bound.Scan) -> bool:
+    """Returns whether no join adds rows that have NULLs in place of the scan's."""
+    match relation:
+        case bound.Scan():
+            return relation == scan
+        case bound.Join():
+            outer = {"left": (relation.left,), "right": (relation.right,), "full": ()}
+            sides = outer.get(relation.kind, (relation.left, relation.right))
+            return any(_kept(side, scan) for side in sides)
+        case _:
+            return False
 
 
 def _positive(expr: bound.Expr) -> Iterator[bound.Expr]:

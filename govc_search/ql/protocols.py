@@ -35,6 +35,9 @@ class Hits(Protocol):
     @property
     def scores(self) -> npt.NDArray[np.float32] | None: ...
 
+    @property
+    def addresses(self) -> Sequence[Any]: ...
+
 
 class Text(Protocol):
     """The text index at one moment; `table` is commits or changes."""
@@ -48,6 +51,9 @@ class Text(Protocol):
     def search(
         self, table: str, node: textquery.Node, *, limit: int | None, as_of: int, scored: bool
     ) -> Hits: ...
+
+    def pages(self, ids: Sequence[int], addresses: Sequence[Any]) -> Sequence[Any]:
+        """Returns what is stored of these commits; `addresses` are those that came with them."""
 
     def with_lines(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ class Result:
     warnings: tuple[str, ...] = ()
     truncated: bool = False
     _table: pa.Table = field(default_factory=lambda: pa.table({}), repr=False)
-    _plan: str = field(default="", repr=False)
+    _explain: Callable[[], str] = field(default=str, repr=False)
 
     def to_arrow(self) -> pa.Table:
         """Returns the rows as an Arrow table."""
@@ -48,7 +48,7 @@ class Result:
 
     def explain(self) -> str:
         """Returns the plan that was run, as EXPLAIN shows it."""
-        return self._plan
+        return self._explain()
 
     def __len__(self) -> int:
         return int(self._table.num_rows)

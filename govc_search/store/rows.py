@@ -384,6 +384,3 @@ def _recoded(text: bytes, encoding: str) -> bytes:
         return text.decode(encoding).encode("utf-8")
     except (LookupError, ValueError):
         return text
-
-
-_transcoded = transcoded
