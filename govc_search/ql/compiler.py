@@ -120,7 +120,9 @@ class _Compiler:
                 return f"SELECT {names} FROM ({self.query(body)}) AS q" + self.order(order)
 
     def order(self, keys: tuple[bound.OrderKey, ...]) -> str:
-        return f" ORDER BY {', '.join(self.order_key(k) for k in keys)}" if keys else ""
+        # A constant orders nothing, and its SQL would be taken for a position.
+        shown = [self.order_key(k) for k in keys if not isinstance(k.expr, bound.Constant)]
+        return f" ORDER BY {', '.join(shown)}" if shown else ""
 
     def ties(self, select: bound.BoundSelect) -> str:
         """Returns what follows an order so that equal rows come out the same way every time.
@@ -153,22 +155,28 @@ class _Compiler:
         tail = ""
         if select.where:
             tail += " WHERE " + " AND ".join(self.expr(e) for e in select.where)
+        having: list[str] = []
         if select.group_all:
             tail += " GROUP BY ALL"
         elif select.group_by:
+            # A constant makes no groups, and its SQL would be taken for a position.
             keys = [
-                str(select.exprs.index(g) + 1) if g in select.exprs and not isinstance(g, bound.Constant)
-                else self.expr(g)
+                str(select.exprs.index(g) + 1) if g in select.exprs else self.expr(g)
                 for g in select.group_by
-            ]  # fmt: skip
-            tail += " GROUP BY " + ", ".join(keys)
+                if not isinstance(g, bound.Constant)
+            ]
+            tail += f" GROUP BY {', '.join(keys) or '()'}"
+            if not keys:
+                having.append("count(*) > 0")
         if select.having is not None:
-            tail += " HAVING " + self.expr(select.having)
+            having.append(self.expr(select.having))
+        if having:
+            tail += " HAVING " + " AND ".join(having)
         if select.qualify is not None:
             tail += " QUALIFY " + self.expr(select.qualify)
-        tail += self.order(order)
-        if order:
-            tail += self.ties(select)
+        ordered = self.order(order)
+        if ordered:
+            tail += ordered + self.ties(select)
         from_ = ""
         if select.from_ is not None:
             inner: dict[int, str] = {}

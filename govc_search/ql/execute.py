@@ -104,13 +104,11 @@ def _plan(
 
     A plan is good for one text, its parameters and one snapshot: its estimates are of that.
     """
-    values = tuple(params.items()) if isinstance(params, Mapping) else tuple(params or ())
-    key = (gql, tuple((type(v), v) for v in values), snapshot.as_of, snapshot.text is None)
-    try:
-        found = snapshot.plans.get(key)
-    except TypeError:
-        # A parameter that cannot be hashed is none that can be bound: the binder says so.
-        found, key = None, ()
+    pairs = params.items() if isinstance(params, Mapping) else enumerate(params or ())
+    # Written out, because 1, 1.0 and TRUE are equal, and so are 0.0 and -0.0.
+    values = tuple((name, type(v), repr(v)) for name, v in pairs)
+    key = (gql, values, snapshot.as_of, snapshot.text is None)
+    found = snapshot.plans.get(key)
     if found is not None:
         return found
     binder = Binder(gql, params, snapshot.settings)

@@ -273,6 +273,13 @@ class ExpressionBinder:
             return bound.Constant(naive, "TIMESTAMP")
         if isinstance(value, date):
             return bound.Constant(datetime(value.year, value.month, value.day), "TIMESTAMP")  # noqa: DTZ001
+        if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+            raise self.error(
+                "invalid_text",
+                f"the parameter ${expr.name} holds half a character",
+                expr.span,
+                "text has to be valid Unicode",
+            )
         if value is None or isinstance(value, bool | int | float | str):
             return constant(value)
         raise self.error(
@@ -287,13 +294,18 @@ class ExpressionBinder:
             raise self.error(
                 "pattern_not_constant", f"{what} takes text or a parameter here", expr.span,
             )  # fmt: skip
+        self.check_pattern(value, expr.span)
+        return value.value
+
+    def check_pattern(self, value: bound.Expr, span: Span) -> None:
+        """Raises pattern_too_long for a constant that no pattern may be."""
         limit = self.binder.settings.size("pattern_length")
-        if len(value.value) > limit:
+        text = value.value if isinstance(value, bound.Constant) else None
+        if isinstance(text, str) and len(text) > limit:
             raise self.error(
-                "pattern_too_long", f"a pattern of more than {limit} characters", expr.span,
+                "pattern_too_long", f"a pattern of more than {limit} characters", span,
                 "the setting pattern_length is the limit",
             )  # fmt: skip
-        return value.value
 
     # Operators
 
@@ -436,6 +448,7 @@ class ExpressionBinder:
             return bound.Negation(result) if expr.negated else result
         value = self.bind(expr.pattern, scope)
         self.want(value, "TEXT", expr.op, expr.pattern.span)
+        self.check_pattern(value, expr.pattern.span)
         if (
             isinstance(value, bound.Constant)
             and "*" in str(value.value)

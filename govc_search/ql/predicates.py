@@ -277,6 +277,7 @@ class PredicateBinder:
         self.x.want(subject, "TEXT", "contains", args[0].span)
         value = self.x.bind(args[1], scope)
         self.x.want(value, "TEXT", "contains", args[1].span)
+        self.x.check_pattern(value, args[1].span)
         return bound.Apply("contains({0}, {1})", (subject, value), "BOOLEAN")
 
     # Lines

@@ -1,0 +1,1 @@
+"""Comparisons and measurements against git; each module runs by itself."""

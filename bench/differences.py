@@ -1,0 +1,85 @@
+"""Tells differences from git that docs/git.md describes from those that are mistakes.
+
+A difference is documented only where git itself shows, for the very commit, that it falls under
+a rule; everything else is a mistake until someone finds out otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+
+from bench.gitview import GitFailedError, GitView
+from bench.questions import Question
+
+__all__ = ["BINARY", "DATES", "POSIX", "documented"]
+
+BINARY = "-S inside binary files"
+POSIX = "POSIX against RE2"
+DATES = "dates before 1970, which git cannot print"
+
+
+def documented(view: GitView, question: Question, commit: str, *, git_only: bool) -> str | None:
+    """Returns the documented kind of a difference in one commit, or None."""
+    try:
+        return _documented(view, question, commit, git_only=git_only)
+    except GitFailedError:
+        # A commit that git does not have, say: nothing speaks for it.
+        return None
+
+
+def _documented(view: GitView, question: Question, commit: str, *, git_only: bool) -> str | None:
+    match question.explain:
+        case "binary":
+            found = git_only and _only_in_binary(view, question.pattern, commit)
+            return BINARY if found else None
+        case "regex":
+            lines = _changed_lines(view, commit)
+            return None if _matches_in_ascii(question.pattern, lines) else POSIX
+        case "message" | "author":
+            what = "%B" if question.explain == "message" else "%aN <%aE>"
+            lines = _printed(view, what, commit).split(b"\n")
+            return None if _matches_in_ascii(question.pattern, lines) else POSIX
+        case "dates":
+            return DATES if b"" in _printed(view, "%at %ct", commit).split(b" ") else None
+    return None
+
+
+def _printed(view: GitView, what: str, commit: str) -> bytes:
+    return view.run(["log", "--no-walk", f"--format={what}", commit]).output.rstrip(b"\n")
+
+
+def _only_in_binary(view: GitView, needle: str, commit: str) -> bool:
+    """Returns whether every file in which git finds the needle is one it takes for binary."""
+    found = view.run(
+        ["diff-tree", "--root", "-r", "-M", "--numstat", "--format=", f"-S{needle}", commit]
+    )
+    lines = found.output.splitlines()
+    return bool(lines) and all(line.startswith(b"-\t-\t") for line in lines)
+
+
+def _changed_lines(view: GitView, commit: str) -> list[bytes]:
+    patch = view.run(
+        [
+            *("diff-tree", "--root", "-r", "-M", "-p", "-U0", "--no-ext-diff", "--no-textconv"),
+            *("--format=", commit),
+        ]
+    )
+    # A file's name counts as a line here, which can only make a difference look worse.
+    return [line[1:] for line in patch.output.split(b"\n") if line[:1] in (b"+", b"-")]
+
+
+_CLASSES = {
+    "[:blank:]": r" \t",
+    "[:space:]": r"\s",
+    "[:digit:]": "0-9",
+    "[:alpha:]": "A-Za-z",
+    "[:alnum:]": "A-Za-z0-9",
+}
+
+
+def _matches_in_ascii(pattern: str, lines: list[bytes]) -> bool:
+    """Returns whether a line of ASCII alone matches: there all engines read a pattern alike."""
+    for name, members in _CLASSES.items():
+        pattern = pattern.replace(name, members)
+    found = re.compile(pattern.replace(r"\<", r"\b").replace(r"\>", r"\b").encode(), re.ASCII)
+    return any(line.isascii() and found.search(line.rstrip(b"\n")) for line in lines)

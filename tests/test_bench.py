@@ -1,0 +1,93 @@
+"""The benchmark tells its misses, keeps what it found, and watches whole process trees."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fixtures.repositories import Builder
+
+import govc_search
+from bench.gitview import GitView
+from bench.measure_questions import measure_questions
+from bench.measure_ranking import measure_ranking
+from bench.memory import Watch
+from bench.report import Report, Section, machine, repository_name
+
+
+def report() -> Report:
+    section = Section("Speed", ("what", "measured", "target"), notes=["How it was had."])
+    section.add("one | two", "1 ms", "<= 2 ms", met=True)
+    section.add("slow", "9 ms", "<= 2 ms", met=False)
+    section.add("plain", "5 s", "")
+    return Report("thing", datetime(2026, 1, 2, 3, 4, tzinfo=UTC), {"processor": "x"}, [section])
+
+
+def test_a_page_tells_every_figure_and_the_misses_first() -> None:
+    page = report().markdown()
+    assert "1 of 2 targets met" in page
+    assert page.index("- Speed: slow: 9 ms: <= 2 ms") < page.index("## Speed")
+    assert "one \\| two" in page
+    assert "| **MISSED** |" in page
+    assert page.count("| met ") == 1
+    assert "How it was had." in page
+    widths = {len(line) for line in page.splitlines() if line.startswith("|")}
+    assert len(widths) == 1
+
+
+def test_a_kept_page_is_never_written_over(tmp_path: Path) -> None:
+    first, second = report().keep(tmp_path), report().keep(tmp_path)
+    assert first.name == "2026-01-02-thing.md"
+    assert second.name == "2026-01-02-thing-2.md"
+    assert first.read_text() == second.read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/a/linux.git", "linux"), ("/a/thing/.git", "thing"), ("/a/x+y/repo", "x-y")],
+)
+def test_a_result_is_named_after_the_repository(path: str, name: str) -> None:
+    assert repository_name(Path(path)) == name
+
+
+def test_the_machine_is_described_without_its_name() -> None:
+    told = machine()
+    assert told["Python"] == sys.version.split()[0]
+    assert "duckdb" in told["libraries"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs smaps_rollup")
+def test_memory_of_children_counts(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    inner = f"x = bytearray(b'1' * 60_000_000); open({str(ready)!r}, 'w').close(); input()"
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
+    with subprocess.Popen([sys.executable, "-c", outer], stdin=subprocess.PIPE) as child:
+        with Watch(child.pid) as watch:
+            until = time.monotonic() + 20
+            while not ready.exists() and time.monotonic() < until:
+                time.sleep(0.02)
+            time.sleep(0.6)
+        child.communicate(b"\n")
+    assert watch.peak.processes == 2
+    assert 60_000_000 < watch.peak.anonymous <= watch.peak.private < 400_000_000
+
+
+def test_questions_and_ranking_are_measured(tmp_path: Path) -> None:
+    repo = Builder(tmp_path / "repo")
+    for i in range(6):
+        repo.write(f"dir/file{i % 3}.c", b"alpha_%d(beta);\nreturn gamma_%d;\n" % (i, i % 2))
+        repo.commit(f"area: improve thing {i}\n\nBecause of gamma.\n")
+    said: list[str] = []
+    with GitView(repo.path) as view, govc_search.open(tmp_path / "data") as engine:
+        engine.index(repo.path, refs=["HEAD"], jobs=1)
+        sections = measure_questions(view, engine, 1, said.append)
+        sections += measure_ranking(view, engine, 1, said.append)
+    cells = [" ".join(f.cells) for s in sections for f in s.figures]
+    assert not [c for c in cells if "OTHER" in c]
+    asked = ("PICKAXE", "CHANGED(", "message ~", "TOUCHES", "author_mapped", "hash, subject")
+    assert not [a for a in asked if not any(a in c for c in cells)]
+    assert said

@@ -1,0 +1,184 @@
+"""git and the engine agree on every fixture repository, and a disagreement is not overlooked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fixtures.repositories import (
+    Builder,
+    damaged_commit,
+    hostile,
+    missing_object,
+    odd_cases,
+    shallow_clone,
+    tagged,
+)
+
+import govc_search
+from bench.compare import Comparison, compare, main
+from bench.differences import BINARY, documented
+from bench.gitview import GitFailedError, GitView
+from bench.questions import Question, questions
+from bench.sampling import draw, unquoted
+from govc_search.engine import Engine
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    with govc_search.open(tmp_path / "data") as engine:
+        yield engine
+
+
+def compared(path: Path, engine: Engine, *, seed: int = 1) -> Comparison:
+    with GitView(path) as view:
+        steps = list(compare(view, engine, seed=seed))
+    return steps[-1]
+
+
+def wrong(comparison: Comparison) -> list[tuple[str, str, object]]:
+    return [(o.gql, o.verdict, (o.missing[:3], o.extra[:3])) for o in comparison.wrong]
+
+
+@pytest.mark.parametrize("object_format", ["sha1", "sha256"])
+def test_odd_cases_are_answered_as_by_git(
+    tmp_path: Path, engine: Engine, object_format: str
+) -> None:
+    odd_cases(tmp_path / "repo", object_format=object_format)
+    engine.index(tmp_path / "repo", jobs=1)
+    comparison = compared(tmp_path / "repo", engine)
+    assert not wrong(comparison)
+    assert not [o.verdict for o in comparison.outcomes if o.failed]
+    asked = {o.question.group for o in comparison.outcomes if o.git_count}
+    assert asked >= {"commits", "changes", "lines", "refs", "-S", "-G", "--grep", "paths", "ranges"}
+
+
+def _missing_blob(path: Path) -> object:
+    return missing_object(path, "blob")
+
+
+def _missing_tree(path: Path) -> object:
+    return missing_object(path, "tree")
+
+
+@pytest.mark.parametrize(
+    ("build", "unanswered"),
+    [
+        (tagged, False),
+        (_missing_blob, False),
+        (_missing_tree, False),
+        (damaged_commit, True),
+        (shallow_clone, False),
+        (lambda path: hostile(path, path / "evidence"), False),
+        (Builder, False),
+    ],
+    ids=["tagged", "missing blob", "missing tree", "damaged commit", "shallow", "hostile", "empty"],
+)
+def test_unusual_repositories_are_answered_as_by_git(
+    tmp_path: Path, engine: Engine, build: Callable[[Path], object], unanswered: bool
+) -> None:
+    build(tmp_path / "repo")
+    engine.index(tmp_path / "repo", jobs=1)
+    comparison = compared(tmp_path / "repo", engine)
+    assert not wrong(comparison)
+    assert any(o.failed for o in comparison.outcomes) is unanswered
+    assert not (tmp_path / "repo" / "evidence").exists()
+
+
+def test_its_own_history_is_answered_as_by_git() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout")
+    assert main([str(ROOT), "--refs", "HEAD", "--jobs", "1"]) == 0
+
+
+def test_an_index_that_lacks_a_commit_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo = Builder(tmp_path / "repo")
+    repo.write("a.txt", b"one needle\n")
+    repo.commit("first")
+    with govc_search.open(tmp_path / "data") as engine:
+        engine.index(repo.path, jobs=1)
+    repo.write("a.txt", b"TODO\n")
+    newest = repo.commit("second")
+    assert main([str(repo.path), "--data", str(tmp_path / "data")]) == 1
+    printed = capsys.readouterr().out
+    assert f"git alone has {newest}" in printed
+    assert "DIFFERENT" in printed
+
+
+def test_a_wrong_row_is_told_on_either_side(tmp_path: Path, engine: Engine) -> None:
+    repo = Builder(tmp_path / "repo")
+    repo.write("a.txt", b"x\n")
+    first = repo.commit("first")
+    engine.index(repo.path, jobs=1)
+    engine._table._writer.execute("UPDATE commits SET hash = repeat('0', 40)")
+    comparison = compared(repo.path, engine)
+    everything = comparison.outcomes[0]
+    assert everything.missing == [(first,)]
+    assert everything.extra == [("0" * 40,)]
+
+
+def test_only_what_git_finds_in_binary_files_is_a_documented_difference(tmp_path: Path) -> None:
+    repo = Builder(tmp_path / "repo")
+    repo.write("blob", b"\0 needle\n")
+    binary = repo.commit("binary")
+    repo.write("blob", b"\0 needle needle\n")
+    repo.write("text", b"needle\n")
+    both = repo.commit("both")
+    asked = Question("-S", (), "", lambda _: (), explain="binary", pattern="needle")
+    with GitView(repo.path) as view:
+        assert documented(view, asked, binary, git_only=True) == BINARY
+        assert documented(view, asked, binary, git_only=False) is None
+        assert documented(view, asked, both, git_only=True) is None
+
+
+def test_a_pattern_that_ascii_lines_match_is_never_a_documented_difference(tmp_path: Path) -> None:
+    repo = Builder(tmp_path / "repo")
+    repo.write("a", b"a needle\n")
+    plain = repo.commit("plain")
+    repo.write("b", "ünneedle\n".encode())
+    other = repo.commit("other")
+    asked = Question("-G", (), "", lambda _: (), explain="regex", pattern=r"\<needle\>|ne{2}dle$")
+    with GitView(repo.path) as view:
+        assert documented(view, asked, plain, git_only=True) is None
+        assert documented(view, asked, other, git_only=True) is not None
+
+
+def test_what_is_asked_depends_on_history_and_seed_alone(tmp_path: Path) -> None:
+    made = odd_cases(tmp_path / "repo")
+    with GitView(tmp_path / "repo") as view:
+        commits = list(made.values())
+        first, again = draw(view, commits), draw(view, commits[::-1])
+        other = draw(view, commits, seed=2)
+    assert first == again
+    assert other != first
+    assert len(questions(view, first)) > 40
+
+
+def test_the_view_reads_nothing_of_the_sources_configuration(tmp_path: Path) -> None:
+    hostile(tmp_path / "repo", tmp_path / "evidence")
+    with GitView(tmp_path / "repo") as view:
+        patch = view.run(["log", "--all", "-p", "--format=%H"]).output
+        view.run(["for-each-ref"], source=True)
+        with pytest.raises(GitFailedError, match="bad revision"):
+            view.run(["log", "nowhere", "--"])
+    assert b"GIT binary" not in patch
+    assert b"+content 1" in patch
+    assert not (tmp_path / "evidence").exists()
+
+
+@pytest.mark.parametrize(
+    ("printed", "path"),
+    [
+        (b"plain name", "plain name"),
+        (rb'"tab\there"', "tab\there"),
+        (rb'"\303\274\\\""', 'ü\\"'),
+        (rb'"inv\377"', "inv\ufffd"),
+    ],
+)
+def test_quoted_paths_are_read(printed: bytes, path: str) -> None:
+    assert unquoted(printed) == path
