@@ -23,7 +23,7 @@ from govc_search.indexer.pipeline import (
 )
 from govc_search.indexer.text import TextIndex
 from govc_search.indexer.views import catch_up
-from govc_search.ql import box
+from govc_search.ql.box import to_gql
 from govc_search.ql.execute import Snapshot, run
 from govc_search.ql.protocols import Ids
 from govc_search.ql.result import Result
@@ -33,7 +33,7 @@ from govc_search.store.log import Log
 from govc_search.store.manifest import DataDirectory
 from govc_search.store.table import Table
 
-__all__ = ["Engine", "IndexReport", "Progress", "Status", "open_engine"]
+__all__ = ["Engine", "IndexReport", "Progress", "Status", "open_engine", "to_gql"]
 
 Tell = Callable[[Progress], None] | None
 
@@ -217,7 +217,7 @@ class Engine:
 
     def search(self, words: str, *, limit: int = 10) -> Result:
         """Returns what the search box finds: words and qualifiers, best first."""
-        gql, params = box.to_gql(words, limit)
+        gql, params = to_gql(words, limit)
         return self.query(gql, params)
 
     def commit(self, revision: str, repo: str | None = None) -> list[dict[str, Any]]:

@@ -76,7 +76,11 @@ def test_memory_of_children_counts(tmp_path: Path) -> None:
     assert 60_000_000 < watch.peak.anonymous <= watch.peak.private < 400_000_000
 
 
-def test_questions_and_ranking_are_measured(tmp_path: Path) -> None:
+def test_questions_and_ranking_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.measure_questions._BUDGET", 0)
+    monkeypatch.setattr("bench.measure_ranking._RUNS", 3)
     repo = Builder(tmp_path / "repo")
     for i in range(6):
         repo.write(f"dir/file{i % 3}.c", b"alpha_%d(beta);\nreturn gamma_%d;\n" % (i, i % 2))

@@ -129,7 +129,21 @@ def test_query_of_more_than_its_limit_is_refused() -> None:
 TOKENS = [
     *(w.lower() for w in parser.keywords()),
     *"( ) [ ] , . ; * + - / % = < > <> != <= >= ~ ~* !~ || :: ? $ $a $1 ' \" '' -- /* */ \\".split(),
-    *("'a'", "'it''s'", "'open", '"name"', '"open', "1", "2.5", "1e", "1e5", ".5", "0x1", "a", "a.b"),
+    *(
+        "'a'",
+        "'it''s'",
+        "'open",
+        '"name"',
+        '"open',
+        "1",
+        "2.5",
+        "1e",
+        "1e5",
+        ".5",
+        "0x1",
+        "a",
+        "a.b",
+    ),
     *("commits", "c", "hash", "first", "text", "ünï", "名", "\0", "\ud800", "\u2028", "{0}", "`x`"),
 ]
 VALID = [

@@ -147,7 +147,10 @@ def statement_of(engine: Engine, gql: str, params: Any) -> Any:
 
 @pytest.mark.parametrize("value", HOSTILE_TEXTS)
 def test_no_byte_of_the_user_reaches_sql(engine: Engine, value: str) -> None:
-    names = {"text": "'" + value.replace("'", "''") + "'", "name": '"' + value.replace('"', '""') + '"'}
+    names = {
+        "text": "'" + value.replace("'", "''") + "'",
+        "name": '"' + value.replace('"', '""') + '"',
+    }
     before = rows_of(engine, "SELECT count(*) FROM commits")
     for place in PLACES:
         gql = place
@@ -157,8 +160,16 @@ def test_no_byte_of_the_user_reaches_sql(engine: Engine, value: str) -> None:
         try:
             statement = statement_of(engine, gql, params)
         except QueryError as e:
-            assert e.code in {"invalid_pattern", "empty_pattern", "syntax_error", "unknown_column", "invalid_argument"}, place
-            assert place.count("~") or any(w in place for w in ("GLOB", "MATCH", "SEARCH", "PHRASE", "_replace"))
+            assert e.code in {
+                "invalid_pattern",
+                "empty_pattern",
+                "syntax_error",
+                "unknown_column",
+                "invalid_argument",
+            }, place
+            assert place.count("~") or any(
+                w in place for w in ("GLOB", "MATCH", "SEARCH", "PHRASE", "_replace")
+            )
             continue
         assert statement.sql.isascii()
         assert MARK not in statement.sql
@@ -175,22 +186,36 @@ def test_no_byte_of_the_user_reaches_sql(engine: Engine, value: str) -> None:
 @pytest.mark.parametrize("value", HOSTILE_TEXTS)
 def test_hostile_values_come_back_as_they_are(engine: Engine, value: str) -> None:
     text, name = "'" + value.replace("'", "''") + "'", '"' + value.replace('"', '""') + '"'
-    result = engine.query(f"SELECT {text} AS {name}, $v, {text} || $v FROM commits WHERE is_root", {"v": value})
+    result = engine.query(
+        f"SELECT {text} AS {name}, $v, {text} || $v FROM commits WHERE is_root", {"v": value}
+    )
     assert result.columns[0].name == value
     assert list(result) == [(value, value, value + value)]
-    assert rows_of(engine, f"SELECT x FROM (SELECT {text} AS x) WHERE x = $v", {"v": value}) == [(value,)]
+    assert rows_of(engine, f"SELECT x FROM (SELECT {text} AS x) WHERE x = $v", {"v": value}) == [
+        (value,)
+    ]
 
 
 def test_hostile_history_is_found_by_its_text(engine: Engine) -> None:
-    assert rows_of(engine, "SELECT count(*) FROM commits WHERE subject = $s", {"s": HOSTILE}) == [(1,)]
+    assert rows_of(engine, "SELECT count(*) FROM commits WHERE subject = $s", {"s": HOSTILE}) == [
+        (1,)
+    ]
     for place in ("CONTAINS(subject, $s)", "subject ~ $q", "starts_with(subject, $s)"):
         params = {"s": HOSTILE} if "$s" in place else {"q": "^\\Q" + HOSTILE + "\\E$"}
-        assert rows_of(engine, f"SELECT count(*) FROM commits WHERE {place}", params) == [(1,)], place
+        assert rows_of(engine, f"SELECT count(*) FROM commits WHERE {place}", params) == [(1,)], (
+            place
+        )
     line = "'; DROP TABLE commits; -- {0} $p0"
     for place in ("ADDED($s)", "CHANGED($s)", "PICKAXE($s)"):
-        assert rows_of(engine, f"SELECT count(*) FROM commits WHERE {place}", {"s": line}) == [(1,)], place
-    assert rows_of(engine, "SELECT count(*) FROM lines WHERE text CONTAINS $s", {"s": line}) == [(1,)]
-    assert rows_of(engine, "SELECT path FROM changes WHERE TOUCHES('data/with space.txt')") == [("data/with space.txt",)]
+        assert rows_of(engine, f"SELECT count(*) FROM commits WHERE {place}", {"s": line}) == [
+            (1,)
+        ], place
+    assert rows_of(engine, "SELECT count(*) FROM lines WHERE text CONTAINS $s", {"s": line}) == [
+        (1,)
+    ]
+    assert rows_of(engine, "SELECT path FROM changes WHERE TOUCHES('data/with space.txt')") == [
+        ("data/with space.txt",)
+    ]
 
 
 def test_sql_cannot_be_reached_through_functions_or_types(engine: Engine) -> None:
@@ -215,7 +240,13 @@ def test_sql_cannot_be_reached_through_functions_or_types(engine: Engine) -> Non
     ):
         with pytest.raises(QueryError) as caught:
             engine.query(gql)
-        assert caught.value.code in {"syntax_error", "unknown_function", "unknown_table", "unknown_column", "unknown_type"}
+        assert caught.value.code in {
+            "syntax_error",
+            "unknown_function",
+            "unknown_table",
+            "unknown_column",
+            "unknown_type",
+        }
 
 
 # Parameters
@@ -237,7 +268,9 @@ def test_parameters_may_be_dates(engine: Engine) -> None:
     for value in (datetime(2019, 1, 15, 13, tzinfo=UTC), datetime(2019, 1, 15, 15, tzinfo=zone)):
         found = rows_of(engine, "SELECT subject FROM commits WHERE author_date = $d", {"d": value})
         assert found == [("Initial import",)]
-    found = rows_of(engine, "SELECT count(*) FROM commits WHERE author_date < ?", [date(2019, 6, 1)])
+    found = rows_of(
+        engine, "SELECT count(*) FROM commits WHERE author_date < ?", [date(2019, 6, 1)]
+    )
     assert found == [(1,)]
 
 
@@ -250,7 +283,11 @@ def test_other_parameters_are_refused(engine: Engine, value: object) -> None:
 
 @pytest.mark.parametrize("value", ["\ud800", "x\udfffy"])
 def test_half_characters_are_refused(engine: Engine, value: str) -> None:
-    for gql, params in (("SELECT $v", {"v": value}), (f"SELECT '{value}'", None), ("SELECT $v", {value: 1})):
+    for gql, params in (
+        ("SELECT $v", {"v": value}),
+        (f"SELECT '{value}'", None),
+        ("SELECT $v", {value: 1}),
+    ):
         with pytest.raises(QueryError) as caught:
             engine.query(gql, params)
         assert caught.value.code in {"invalid_text", "missing_parameter"}
@@ -261,7 +298,9 @@ def test_half_characters_are_refused(engine: Engine, value: str) -> None:
 
 def test_long_conditions_work_up_to_the_limit(engine: Engine) -> None:
     many = " OR ".join(f"position = {i}" for i in range(1000))
-    assert rows_of(engine, f"SELECT count(*) = (SELECT count(*) FROM commits) FROM commits WHERE {many}") == [(True,)]
+    assert rows_of(
+        engine, f"SELECT count(*) = (SELECT count(*) FROM commits) FROM commits WHERE {many}"
+    ) == [(True,)]
     many = " OR ".join(f"subject LIKE '%{i}%'" for i in range(1000))
     assert len(rows_of(engine, f"SELECT 1 FROM commits WHERE {many}")) == 1
     many = " OR ".join(f"ADDED('needle{i}')" for i in range(30))
@@ -269,7 +308,9 @@ def test_long_conditions_work_up_to_the_limit(engine: Engine) -> None:
     items = ", ".join(map(str, range(2000)))
     assert len(rows_of(engine, f"SELECT 1 FROM commits WHERE position IN ({items})")) > 10
     with pytest.raises(QueryError) as caught:
-        engine.query("SELECT 1 FROM commits WHERE " + " OR ".join(f"position = {i}" for i in range(1100)))
+        engine.query(
+            "SELECT 1 FROM commits WHERE " + " OR ".join(f"position = {i}" for i in range(1100))
+        )
     assert caught.value.code == "too_many_leaves"
 
 
@@ -387,7 +428,10 @@ SPECIAL = {
 
 @pytest.mark.parametrize("function", catalog.FUNCTIONS, ids=lambda f: f.name)
 def test_every_function_runs_and_is_of_its_type(engine: Engine, function: catalog.Function) -> None:
-    call = SPECIAL.get(function.name) or f"{function.name}({', '.join(ARGUMENTS[a] for a in function.args)})"
+    call = (
+        SPECIAL.get(function.name)
+        or f"{function.name}({', '.join(ARGUMENTS[a] for a in function.args)})"
+    )
     if function.kind == "window":
         call += " OVER (ORDER BY position)"
     calls = [call, *(call.replace(function.name, a, 1) for a in function.aliases)]

@@ -303,7 +303,7 @@ def _query_text(gql: str | None, file: Path | None) -> str:
 @_with_invocation
 def search(invocation: Invocation, words: tuple[str, ...], limit: int, gql: bool) -> None:  # noqa: FBT001
     """Search commits with words and qualifiers, such as author:linus path:drivers/** race."""
-    from govc_search.ql.box import to_gql
+    from govc_search.engine import to_gql
 
     text = " ".join(words)
     output = Output(invocation)

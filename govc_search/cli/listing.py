@@ -44,12 +44,16 @@ def _day(moment: datetime | None) -> str:
 
 
 def _best_line(body: str) -> str:
-    """Returns the line with the most different matches, "" where no line has any."""
-    best, most = "", 0
+    """Returns the line with the most different matches, "" where no line has any.
+
+    Of several the longest up to a screen's width: a match alone says the least.
+    """
+    best, most = "", (0, 0)
     for line in body.split("\n"):
         found = len({w.casefold() for w in re.findall(f"{OPEN}([^{CLOSE}]*)", line)})
-        if found > most:
-            best, most = line, found
+        rank = (found, min(len(line), 80))
+        if found and rank > most:
+            best, most = line, rank
     return " ".join(best.split())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -100,8 +101,10 @@ def index_repository(
     """
     started = time.perf_counter()
     tell = progress or (lambda _: None)
-    with Repository.open(path) as repository:
-        run = _Run(repository, options, log, known, settings, tell)
+    # Ctrl-C strikes the main thread wherever it is, so a write to the log has another one: it is
+    # done, or was not begun.
+    with Repository.open(path) as repository, ThreadPoolExecutor(1, "log") as writer:
+        run = _Run(repository, options, log, known, settings, tell, writer)
         try:
             with Feeder(views) as feeder:
                 try:
@@ -124,13 +127,18 @@ class _Run:
         known: Known,
         settings: Settings,
         tell: Callable[[Progress], None],
+        writer: ThreadPoolExecutor,
     ) -> None:
         self.repository = repository
         self.log = log
         self.known = known
         self.settings = settings
         self.tell = tell
-        self.url = str(repository.path.resolve())
+        self.writer = writer
+        self.wrote = False
+        path = repository.path.resolve()
+        # A work tree and its git directory are one repository.
+        self.url = str(path.parent if path.name == ".git" else path)
         self.name = self._name(options.name)
         self.before = known.repository(self.name)
         before: Mapping[str, Any] = self.before or {}
@@ -144,8 +152,7 @@ class _Run:
 
     def _name(self, wanted: str | None) -> str:
         existing = self.known.repository_at(self.url)
-        path = self.repository.path.resolve()
-        own = (path.parent if path.name == ".git" else path).name.removesuffix(".git")
+        own = Path(self.url).name.removesuffix(".git")
         name = wanted or existing or own or "repository"
         other = self.known.repository(name)
         if other is not None and other["url"] != self.url:
@@ -167,8 +174,8 @@ class _Run:
         refs = list(dict.fromkeys(r for r in found if r.name != b"HEAD"))
         state = self._state(head, complete=False)
         changed = self.before is None or any(
-            self.before.get(k) != state[k]
-            for k in ("default_branch", "head", "diffs", "merges", "refs", "mailmap")
+            _shown(self.before.get(k)) != _shown(state[k])
+            for k in ("url", "default_branch", "head", "diffs", "merges", "refs", "mailmap")
         )
         recorded = self.known.refs(self.name)
         hashes, amended = self._wanted(tips, recorded)
@@ -181,13 +188,19 @@ class _Run:
         if updates:
             self._append(feeder, "ref_update", REF_UPDATE, updates)
             self.report.refs_updated = len(updates)
-        if changed or hashes or amended or updates or not (self.before or {}).get("complete"):
-            self._append(feeder, "repository", REPOSITORY, [self._state(head, complete=True)])
+        # What could not be read is looked for again, with all that may lie behind it.
+        complete = all(hash_ in amended for hash_, _ in self.report.failures)
+        if changed or self.wrote or (self.before or {}).get("complete") != complete:
+            self._append(feeder, "repository", REPOSITORY, [self._state(head, complete=complete)])
+        if not self.deeper:
+            # These are indexed, and as much of them as is to be had.
+            failures = [(h, why) for h, why in self.report.failures if h not in amended]
+            self.report.failures = failures
 
     def _state(self, head: Head, *, complete: bool) -> dict[str, Any]:
         return {
             "repo": self.name,
-            "event": "added" if self.before is None and not complete else "changed",
+            "event": "changed" if self.before is not None or self.wrote else "added",
             "url": self.url,
             "object_format": self.repository.object_format,
             "default_branch": head.branch,
@@ -200,15 +213,19 @@ class _Run:
             "at": _now(),
         }
 
+    @property
+    def deeper(self) -> bool:
+        """Returns whether changes are to be read deeper than they were."""
+        before = self.before
+        return before is not None and DEPTHS.index(self.diffs) > DEPTHS.index(before["diffs"])
+
     def _wanted(
         self, tips: Iterable[str], recorded: Mapping[str, Mapping[str, Any]]
     ) -> tuple[list[str], dict[str, tuple[int, str]]]:
         """Returns the hashes to read in order, and which of them amend a commit: its position
         and why it was incomplete.
         """
-        deeper = self.before is not None and DEPTHS.index(self.diffs) > DEPTHS.index(
-            self.before["diffs"]
-        )
+        deeper = self.deeper
         # Only what a whole run recorded can be relied on to be indexed with all its ancestors.
         whole = self.before is not None and self.before["complete"] and not deeper
         seen = {r["peeled"] or r["hash"] for r in recorded.values()} if whole else set()
@@ -221,7 +238,8 @@ class _Run:
         if self.before is not None:
             wanted = DEPTHS.index(self.diffs)
             for hash_, (position, depth, incomplete) in self.known.commit_depths(self.name).items():
-                if incomplete or DEPTHS.index(depth) < wanted:
+                cut_off = incomplete == "shallow" and hash_ in self.repository.shallow
+                if (incomplete and not cut_off) or DEPTHS.index(depth) < wanted:
                     amended[hash_] = (position, incomplete or "")
         new = [h for h in listed if h not in have]
         self.report.commits_known = len(have)
@@ -259,9 +277,7 @@ class _Run:
             return
         self.report.incomplete += batch.num_rows - batch.column("incomplete").null_count
         if not amended or not any(h in amended for h in batch.column("hash").to_pylist()):
-            first, _ = self.log.append([payload])
-            feeder.feed([Entry(_KIND["commit"], first, batch)])
-            self.report.commits_added += batch.num_rows
+            self._write(feeder, "commit", batch, payload)
             return
         old = pa.array([h in amended for h in batch.column("hash").to_pylist()])
         new = batch.filter(pc.invert(old))
@@ -277,18 +293,14 @@ class _Run:
         ]
         again = again.filter(pa.array(brings, pa.bool_()))
         if new.num_rows:
-            first, _ = self.log.append([(_KIND["commit"], new)])
-            feeder.feed([Entry(_KIND["commit"], first, new)])
-            self.report.commits_added += new.num_rows
+            self._write(feeder, "commit", new)
         if again.num_rows:
             targets = pa.array(
                 [amended[h][0] for h in again.column("hash").to_pylist()], pa.uint64()
             )
             columns = [targets, *again.columns]
             rows = pa.RecordBatch.from_arrays(columns, schema=AMENDMENT)
-            first, _ = self.log.append([(_KIND["amendment"], rows)])
-            feeder.feed([Entry(_KIND["amendment"], first, rows)])
-            self.report.amended += rows.num_rows
+            self._write(feeder, "amendment", rows)
 
     def _ref_updates(
         self, refs: Sequence[Ref], recorded: Mapping[str, Mapping[str, Any]]
@@ -342,6 +354,22 @@ class _Run:
         self, feeder: Feeder, kind: str, schema: pa.Schema, rows: list[dict[str, Any]]
     ) -> None:
         full = [{f.name: row.get(f.name) for f in schema} for row in rows]
-        batch = pa.RecordBatch.from_pylist(full, schema=schema)
-        first, _ = self.log.append([(_KIND[kind], batch)])
+        self._write(feeder, kind, pa.RecordBatch.from_pylist(full, schema=schema))
+
+    def _write(
+        self, feeder: Feeder, kind: str, batch: pa.RecordBatch, payload: Payload | None = None
+    ) -> None:
+        part = payload or (_KIND[kind], batch)
+        first, _ = self.writer.submit(self.log.append, [part]).result()
+        # Counted as soon as it is durable: an interrupt may come before the views have it.
+        if kind == "commit":
+            self.report.commits_added += batch.num_rows
+        elif kind == "amendment":
+            self.report.amended += batch.num_rows
         feeder.feed([Entry(_KIND[kind], first, batch)])
+        self.wrote = True
+
+
+def _shown(value: object) -> object:
+    """Returns a value as the table gives it back, where bytes that are no text are replaced."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -34,25 +35,27 @@ class View(Protocol):
 class Feeder:
     """Feeds views with entries in log order while the caller goes on reading.
 
-    Used as a context manager; leaving it without an error commits what was fed.
+    Used as a context manager; leaving it commits what was fed. Ctrl-C while that is waited for
+    has the views end after what they are at, and is raised again when they have.
     """
 
     def __init__(self, views: Sequence[View], published: Callable[[], None] | None = None) -> None:
         self._published = published
         self._failed: BaseException | None = None
+        self._hurry = threading.Event()
         self._queues: list[queue.Queue[list[Entry] | None]] = []
-        self._threads: list[threading.Thread] = []
+        self._ends: list[threading.Event] = []
         for view in views:
             waiting: queue.Queue[list[Entry] | None] = queue.Queue(_WAITING)
-            thread = threading.Thread(
+            end = threading.Event()
+            self._queues.append(waiting)
+            self._ends.append(end)
+            threading.Thread(
                 target=self._carry,
-                args=(view, waiting),
+                args=(view, waiting, end),
                 name=f"view-{type(view).__name__}",
                 daemon=True,
-            )
-            self._queues.append(waiting)
-            self._threads.append(thread)
-            thread.start()
+            ).start()
 
     def feed(self, entries: list[Entry]) -> None:
         """Hands entries to every view, waiting for the slowest; raises what a view raised."""
@@ -70,11 +73,13 @@ class Feeder:
         if self._failed is not None:
             raise self._failed
 
-    def _carry(self, view: View, waiting: queue.Queue[list[Entry] | None]) -> None:
+    def _carry(
+        self, view: View, waiting: queue.Queue[list[Entry] | None], end: threading.Event
+    ) -> None:
         try:
             applied = view.checkpoint
             size = 0
-            while (entries := waiting.get()) is not None:
+            while (entries := waiting.get()) is not None and not self._hurry.is_set():
                 # A view may be ahead of the other: it takes only what it lacks.
                 entries = _after(entries, applied)
                 if not entries:
@@ -90,8 +95,12 @@ class Feeder:
             if size:
                 view.commit()
         except BaseException as error:  # noqa: BLE001 - handed to the thread that feeds
-            view.rollback()
             self._failed = error
+            # What a view cannot take back, it forgets when it is opened again.
+            with contextlib.suppress(Exception):
+                view.rollback()
+        finally:
+            end.set()
 
     def __enter__(self) -> Feeder:
         return self
@@ -102,15 +111,23 @@ class Feeder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for waiting, thread in zip(self._queues, self._threads, strict=True):
-            while thread.is_alive():
+        interrupt: KeyboardInterrupt | None = None
+        for waiting, end in zip(self._queues, self._ends, strict=True):
+            told = False
+            while not end.is_set():
                 try:
-                    waiting.put(None, timeout=0.2)
-                    break
+                    if told:
+                        end.wait()
+                    else:
+                        waiting.put(None, timeout=0.2)
+                        told = True
                 except queue.Full:
                     continue
-        for thread in self._threads:
-            thread.join()
+                except KeyboardInterrupt as again:
+                    self._hurry.set()
+                    interrupt = again
+        if interrupt is not None:
+            raise interrupt
         if kind is None:
             self.check()
 

@@ -105,7 +105,21 @@ class Binder:
             self._count(query.offset, "OFFSET") or 0,
         )
         self.ctes.pop()
+        if not self.ctes:
+            self._check_highlights(result)
         return result
+
+    def _check_highlights(self, query: bound.BoundQuery) -> None:
+        """Refuses HIGHLIGHT and SNIPPET where they are not columns of the result itself."""
+        shown = query.body.exprs if isinstance(query.body, bound.BoundSelect) else ()
+        for node in bound.walk(query):
+            if isinstance(node, bound.Highlight) and not any(node is e for e in shown):
+                raise self.error(
+                    "highlight_place",
+                    "highlights are made for the rows of the result alone",
+                    node.span,
+                    "select the column here, and highlight it outside",
+                )
 
     def _body(self, body: ast.Body, parent: Scope | None) -> tuple[bound.Body, Scope | None]:
         match body:
@@ -244,9 +258,7 @@ class Binder:
                 f"add it to GROUP BY, or use any_value({name})",
             )
         if isinstance(expr, bound.LineMatch | bound.TouchMatch | bound.RevisionMatch):
-            raise self.error(
-                "not_grouped", f"{expr.text} is neither grouped nor aggregated", span
-            )
+            raise self.error("not_grouped", f"{expr.text} is neither grouped nor aggregated", span)
         for child in bound.operands(expr):
             self._check_grouped(child, group, span)
 

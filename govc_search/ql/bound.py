@@ -14,11 +14,16 @@ from govc_search import catalog, textquery
 from govc_search.errors import Span
 
 __all__ = [
+    "CONTAINS", "MATCHES",
     "Aggregate", "Apply", "BoundQuery", "BoundSelect", "BoundSet", "BoundValues", "Body",
     "Column", "Constant", "Derived", "DerivedColumn", "Expr", "Highlight", "Join", "Junction",
     "LineMatch", "Negation", "OrderKey", "Output", "Predicate", "Relation", "RevisionMatch",
     "Scan", "Score", "Subquery", "TextMatch", "WindowCall", "has_aggregate", "operands", "walk",
 ]  # fmt: skip
+
+# The filters of one text that an index, a highlight or a scan of lines may know.
+CONTAINS = "contains({0}, {1})"
+MATCHES = "regexp_matches({0}, {1})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +200,7 @@ class Highlight:
     close: str
     length: int | None
     type: str = "TEXT"
+    span: Span = field(default=Span(0, 0), compare=False)
 
 
 Expr = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from govc_search import catalog, highlight, textquery
 from govc_search.errors import DeadlineError, QueryError
-from govc_search.ql import ast, bound
+from govc_search.ql import ast, bound, patterns
 from govc_search.ql.binder import Binder
 from govc_search.ql.compiler import ScannedText, compile_plan
 from govc_search.ql.explain import explain
@@ -87,7 +87,10 @@ def _run(gql: str, params: Params, snapshot: Snapshot, timeout: float | None) ->
         return _lines(explain(plan, counts, times), snapshot.as_of, started, bind_warnings)
     rows = _dress(rows, bound_query, plan)
     return Result(
-        tuple(ResultColumn(n, t) for n, t in zip(bound_query.names, _types(rows), strict=True)),
+        tuple(
+            ResultColumn(n, t)
+            for n, t in zip(bound_query.names, _types(rows, bound_query), strict=True)
+        ),
         snapshot.as_of,
         time.perf_counter() - started,
         (*bind_warnings, *warnings),
@@ -171,9 +174,7 @@ def _execute(
             # The name is the query's own: other queries run at the same time.
             own = f"{f.name}_{run_number}"
             sql = sql.replace(f"{f.name}(", f"{own}(")
-            snapshot.table.register_scalar(
-                own, _scanner(f, until, late), ["VARCHAR[]"], "BOOLEAN"
-            )
+            snapshot.table.register_scalar(own, _scanner(f, until, late), ["VARCHAR[]"], "BOOLEAN")
         timer.start()
         rows = cursor.query(sql, statement.parameters, relations)
     except (DeadlineError, QueryError):
@@ -222,9 +223,7 @@ def _hits(scan: TextScan, plan: Plan, snapshot: Snapshot) -> Hits:
         limit *= 4
 
 
-def _search(
-    scan: TextScan, plan: Plan, snapshot: Snapshot, check: Callable[[], None]
-) -> pa.Table:
+def _search(scan: TextScan, plan: Plan, snapshot: Snapshot, check: Callable[[], None]) -> pa.Table:
     assert snapshot.text is not None
     hits = _hits(scan, plan, snapshot)
     ids = hits.ids
@@ -252,8 +251,14 @@ def _scanner(f: ScannedText, until: float, late: threading.Event) -> Callable[..
     return scan
 
 
-def _types(rows: pa.Table) -> tuple[str, ...]:
-    return tuple(_type(f.type) for f in rows.schema)
+def _types(rows: pa.Table, query: bound.BoundQuery) -> tuple[str, ...]:
+    # A column of nothing but NULL has no type of its own there.
+    return tuple(
+        bound_type
+        if pa.types.is_null(f.type) and bound_type not in ("NULL", "ANY")
+        else _type(f.type)
+        for f, bound_type in zip(rows.schema, query.types, strict=True)
+    )
 
 
 def _type(kind: pa.DataType) -> str:
@@ -284,45 +289,50 @@ def _dress(rows: pa.Table, query: bound.BoundQuery, plan: Plan) -> pa.Table:
         return rows
     for i, expr in enumerate(body.exprs):
         if isinstance(expr, bound.Highlight):
-            marks = [
-                n for n in bound.walk(body.where, into_queries=False)
-                if isinstance(n, bound.TextMatch | bound.LineMatch) and n.scan == expr.column.scan
-            ]  # fmt: skip
+            found = [q for e in body.where for q in _marked(e, expr.column)]
             texts = [
-                None if t is None else _mark(t, expr, marks) for t in rows.column(i).to_pylist()
+                None if t is None else _mark(t, expr, found) for t in rows.column(i).to_pylist()
             ]
             rows = rows.set_column(i, rows.field(i).name, pa.array(texts, pa.string()))
     return rows
 
 
-def _mark(
-    text: str, expr: bound.Highlight, marks: Sequence[bound.TextMatch | bound.LineMatch]
-) -> str:
+def _marked(expr: bound.Expr, column: bound.Column) -> Iterator[tuple[str, textquery.Node]]:
+    """Yields what a condition looks for in a column, as queries of a field each."""
+    match expr:
+        case bound.Junction():
+            for operand in expr.operands:
+                yield from _marked(operand, column)
+        case bound.TextMatch() if expr.scan == column.scan:
+            for name, subject in expr.subjects:
+                if subject == column or name in column.column.words:
+                    yield name, expr.node
+        case bound.LineMatch() if expr.scan == column.scan:
+            if set(expr.sides) & set(column.column.lines):
+                yield "text", _needle(expr.pattern, regex=expr.mode == "regex")
+        case bound.Apply(sql, (subject, bound.Constant(str() as pattern))) if subject == column:
+            if sql == bound.CONTAINS:
+                yield "text", _needle(pattern, regex=False)
+            elif sql == bound.MATCHES and patterns.is_by_line(pattern):
+                yield "text", _needle(pattern, regex=True)
+
+
+def _needle(pattern: str, *, regex: bool) -> textquery.Node:
+    if regex:
+        return textquery.Regex(("text",), pattern)
+    return textquery.Substring(("text",), pattern)
+
+
+def _mark(text: str, expr: bound.Highlight, found: Sequence[tuple[str, textquery.Node]]) -> str:
     spans: list[tuple[int, int]] = []
-    column = expr.column.column
-    for m in marks:
-        if isinstance(m, bound.LineMatch):
-            if m.mode != "regex" and column.lines:
-                spans += _occurrences(text, m.pattern)
-            continue
-        fields = [f for f, c in m.subjects if _shows(expr.column, f, c)]
-        for f in fields:
-            spans += textquery.spans(m.node, f, text)
+    for start, end in sorted({s for name, q in found for s in textquery.spans(q, name, text)}):
+        if spans and start < spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+        else:
+            spans.append((start, end))
     if expr.length is not None:
         return highlight.snippet(text, spans, expr.length, expr.open, expr.close)
     return highlight.highlight(text, spans, expr.open, expr.close)
-
-
-def _shows(column: bound.Column, field: str, subject: bound.Expr) -> bool:
-    return subject == column or field in column.column.words
-
-
-def _occurrences(text: str, needle: str) -> list[tuple[int, int]]:
-    out, at = [], text.find(needle)
-    while at >= 0:
-        out.append((at, at + len(needle)))
-        at = text.find(needle, at + len(needle))
-    return out
 
 
 # Statements about the catalog
@@ -346,9 +356,7 @@ def _describe(statement: ast.Show | ast.Describe, gql: str, as_of: int, started:
     if isinstance(statement, ast.Describe):
         table = catalog.table(statement.table)
         if table is None:
-            raise Binder(gql, None, Settings()).unknown_table(
-                statement.table, statement.span
-            )
+            raise Binder(gql, None, Settings()).unknown_table(statement.table, statement.span)
         names: tuple[str, ...] = ("column", "type", "aliases", "help")
         rows = [(c.name, c.type, ", ".join(c.aliases) or None, c.help) for c in table.columns]
     elif statement.what == "tables":

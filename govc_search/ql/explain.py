@@ -63,7 +63,8 @@ def _measured(name: str, rows: Mapping[str, int] | None, times: Mapping[str, flo
 
 def _key(key: bound.OrderKey, query: bound.BoundQuery) -> str:
     name = query.names[key.expr.index] if isinstance(key.expr, bound.Output) else _short(key.expr)
-    return name + (" desc" if key.descending else "")
+    nulls = {None: "", True: " nulls first", False: " nulls last"}[key.nulls_first]
+    return name + (" desc" if key.descending else "") + nulls
 
 
 def _body(body: bound.Body, plan: Plan) -> list[tuple[str, int]]:
@@ -74,15 +75,8 @@ def _body(body: bound.Body, plan: Plan) -> list[tuple[str, int]]:
             if body.distinct:
                 out.append(("distinct", level))
                 level += 1
-            if (
-                body.group_by
-                or body.group_all
-                or any(
-                    isinstance(n, bound.Aggregate)
-                    for e in body.exprs
-                    for n in bound.walk(e, into_queries=False)
-                )
-            ):
+            grouped = body.group_by or body.group_all
+            if grouped or any(map(bound.has_aggregate, body.exprs)):
                 keys = (
                     "all" if body.group_all else ", ".join(_short(g) for g in body.group_by) or "()"
                 )
@@ -125,13 +119,13 @@ def _relation(relation: bound.Relation | None, plan: Plan) -> list[tuple[str, in
             return [(text, 0)]
         case bound.Derived():
             if relation.query is None:
-                return [(f"common table {relation.alias}", 0)]
+                return [(f"common table w{relation.cte} as {relation.alias}", 0)]
             return [
                 (f"sub-query {relation.alias}".rstrip(), 0),
                 *((t, n + 1) for t, n in _body(relation.query.body, plan)),
             ]
         case bound.Join():
-            on = f" on {_short(relation.on)}" if relation.on is not None else ""
+            on = f" on {_predicate(relation.on, plan)}" if relation.on is not None else ""
             return [
                 (f"{relation.kind} join{on}", 0),
                 *((t, n + 1) for t, n in _relation(relation.left, plan)),

@@ -435,9 +435,7 @@ class ExpressionBinder:
                 raise self.error("syntax_error", "GLOB has no ESCAPE", expr.escape.span)
             text = self.text_constant(expr.pattern, scope, "GLOB")
             pattern = bound.Constant(self.glob(text, expr.pattern.span), "TEXT")
-            result: bound.Expr = bound.Apply(
-                "regexp_matches({0}, {1})", (subject, pattern), "BOOLEAN"
-            )
+            result: bound.Expr = bound.Apply(bound.MATCHES, (subject, pattern), "BOOLEAN")
             prefix = patterns.glob_prefix(text)
             if prefix:
                 # The prefix costs a comparison where the pattern costs an automaton.

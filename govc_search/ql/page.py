@@ -20,7 +20,11 @@ __all__ = ["page", "page_of"]
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive is UTC everywhere here
 _LOWEST = int((datetime(1, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
-_HIGHEST = int((datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+_HIGHEST = int(
+    (
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    ).total_seconds()
+)
 
 
 def _time(seconds: int | None) -> datetime | None:

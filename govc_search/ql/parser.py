@@ -382,7 +382,10 @@ class _Builder(lark.Transformer[lark.Token, Any]):
 
     def _chain(self, what: str, meta: Meta) -> QueryError:
         return QueryError(
-            "query_too_deep", f"more than {_CHAIN} {what} in a row", span=_span(meta), source=self.text
+            "query_too_deep",
+            f"more than {_CHAIN} {what} in a row",
+            span=_span(meta),
+            source=self.text,
         )
 
     def from_parens(self, meta: Meta, c: list[Any]) -> Any:

@@ -126,13 +126,16 @@ class _Translation:
             return "".join(map(_quote, quoted))
         if e in "pP":
             return self._unicode_class()
+        if e in _OUTSIDE:
+            self.at = start + 2
+            return _OUTSIDE[e]
         code = self._code_point()
         if code is not None:
             if code == _LINE_END:
                 self._written_line_end()
             return self.pattern[start : self.at]
         self.at = start + 2
-        return _OUTSIDE.get(e, "\\" + e)
+        return "\\" + e
 
     def _unicode_class(self) -> str:
         r"""Takes \p or \P; what is not in a class holds the line end, which is taken out."""
@@ -221,7 +224,12 @@ class _Translation:
 
 
 def _span(low: int, high: int) -> str:
-    return f"\\x{{{low:x}}}" if low == high else f"\\x{{{low:x}}}-\\x{{{high:x}}}"
+    return _shown(low) if low == high else f"{_shown(low)}-{_shown(high)}"
+
+
+def _shown(code: int) -> str:
+    c = chr(code)
+    return c if c.isascii() and c.isalnum() else f"\\x{{{code:x}}}"
 
 
 def glob(pattern: str) -> str:

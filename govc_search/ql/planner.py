@@ -13,7 +13,16 @@ from govc_search import textquery
 from govc_search.errors import QueryError
 from govc_search.ql import bound, patterns
 from govc_search.ql.page import page_of
-from govc_search.ql.plan import Access, Exactness, LineFilter, LineTest, Plan, RowSet, TextScan, TopK
+from govc_search.ql.plan import (
+    Access,
+    Exactness,
+    LineFilter,
+    LineTest,
+    Plan,
+    RowSet,
+    TextScan,
+    TopK,
+)
 from govc_search.ql.protocols import Text
 
 __all__ = ["plan"]
@@ -321,7 +330,7 @@ def _positive(expr: bound.Expr) -> Iterator[bound.Expr]:
 
 
 def _line_filter(expr: bound.Expr, scan: bound.Scan) -> tuple[LineFilter, tuple[str, ...]] | None:
-    modes = {"contains({0}, {1})": "contains", "regexp_matches({0}, {1})": "regex"}
+    modes = {bound.CONTAINS: "contains", bound.MATCHES: "regex"}
     if not isinstance(expr, bound.Apply) or expr.sql not in modes:
         return None
     column, pattern = expr.args

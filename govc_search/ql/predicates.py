@@ -57,6 +57,9 @@ class PredicateBinder:
                 function.signature,
             )
         text = self._source(call.span)
+        if call.args and call.span.start == call.args[0].span.start:
+            # Written between its operands, where a NOT would be part of the text.
+            text = f" {call.name} ".join(self._source(a.span) for a in call.args)
         if name in ("match", "phrase", "fuzzy"):
             return self._words(name, args, scope, text)
         if name == "search":
@@ -96,7 +99,7 @@ class PredicateBinder:
         Over columns of whole changed lines the compiler may narrow it by an index.
         """
         value = bound.Constant(pattern, "TEXT")
-        sql = "regexp_matches({0}, {1})" if mode == "regex" else "contains({0}, {1})"
+        sql = bound.MATCHES if mode == "regex" else bound.CONTAINS
         return bound.Apply(sql, (subject, value), "BOOLEAN")
 
     def _source(self, span: Span) -> str:
@@ -278,7 +281,7 @@ class PredicateBinder:
         value = self.x.bind(args[1], scope)
         self.x.want(value, "TEXT", "contains", args[1].span)
         self.x.check_pattern(value, args[1].span)
-        return bound.Apply("contains({0}, {1})", (subject, value), "BOOLEAN")
+        return bound.Apply(bound.CONTAINS, (subject, value), "BOOLEAN")
 
     # Lines
 
@@ -351,8 +354,8 @@ class PredicateBinder:
                         "invalid_argument", "snippet takes a length from 10 to 10000", args[1].span
                     )
                 length = value.value
-            return bound.Highlight(column, *_MARKS, length)
+            return bound.Highlight(column, *_MARKS, length, span=span)
         marks = [self.x.text_constant(a, scope, name) for a in args[1:]]
         if len(marks) == 1:
             raise self.error("argument_count", "highlight takes both marks or none", span)
-        return bound.Highlight(column, *(marks or _MARKS), None)
+        return bound.Highlight(column, *(marks or _MARKS), None, span=span)

@@ -1,0 +1,404 @@
+"""What must hold for any condition that the grammar can make, over the history of the fixture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fixtures.history import history
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+import govc_search
+from govc_search import Engine
+from govc_search.errors import GovcSearchError, QueryError
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    path = tmp_path_factory.mktemp("history")
+    history(path / "demo")
+    with govc_search.open(path / "data") as opened:
+        opened.index(path / "demo")
+        yield opened
+
+
+def rows_of(engine: Engine, gql: str, params: Any = None, **options: Any) -> list[tuple[Any, ...]]:
+    return list(engine.query(gql, params, **options))
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+# Conditions. Words, needles and patterns that occur, nearly occur, or do not.
+
+NEEDLES = st.sampled_from(
+    ["aa", "a", "aaa", "race", "Race", "strbuf_addf", "tcp", "return", "number 2", "number", "12", "close(fd)",
+     "%_d", "'; DROP", " ", "  b", "\t", ";", "();", "ü", "ße", "内存", "nowhere", "x", "int main(void)", "42;", "foo", "bar e"]
+)  # fmt: skip
+PATTERNS = st.sampled_from(
+    [r"^a+$", r"ret.rn", r"^\s+tab", r"[^x]foo", r"foo[^x]", r"\bint\b", r"(race|free)", r"\d+;$", r"^$", r"^.?$", r"\S\s\S",
+     r"[[:space:]]$", r"n\w+ \d", r"a{2,3}", r"(?i)RACE", r"x*", r"^[^a-z]+$", r"number 2[0-9]?$", r"\<main\>", r"\W{3}", r"用|内"]
+)  # fmt: skip
+MATCHES = st.sampled_from(
+    ["race", "race OR needles", "race -fast", '"use after free"', '"free use"~1', "fuzz*", "rase~", "strbuf_addf", "raceCondition",
+     "HTTPServer", "/r.*e/", "(race OR drop) -net", "größe", "grosse", "内存", "aa aaa", "number", "number -929", "main OR -int", "c^2", "nowhere",
+     "return 42", "tcp stream", "fast", '"number 1 number"']
+)  # fmt: skip
+GLOBS = st.sampled_from(
+    [
+        "*.c",
+        "src/**",
+        "src/*",
+        "**/net/*.c",
+        "*.{txt,md}",
+        "README.md",
+        "[a-m]*",
+        "data/*",
+        "?????*.c",
+        "**",
+    ]
+)
+REVISIONS = st.sampled_from(
+    ["main", "v1.0", "v1.0..v1.1", "main...old", "^v0.1 old", "HEAD~2", "topic/fast", "v1.1^2"]
+)
+DATES = st.sampled_from(["2019", "2019-06", "2020-02-29T14:00:00+01:00", "2100"])
+NUMBERS = st.sampled_from(["0", "1", "2", "5", "40"])
+COMPARISONS = st.sampled_from(["=", "<>", "<", "<=", ">", ">=", "IS DISTINCT FROM"])
+
+
+def text_leaf(*columns: str, match: tuple[str, ...] = ()) -> st.SearchStrategy[str]:
+    """Returns conditions on text columns; `match` are those with words in an index."""
+    column = st.sampled_from(columns)
+    words = st.sampled_from(match or columns)
+    return st.one_of(
+        st.builds("{} CONTAINS {}".format, column, NEEDLES.map(quoted)),
+        st.builds("{} LIKE {}".format, column, NEEDLES.map(lambda n: quoted(f"%{n}%"))),
+        st.builds(
+            "{} {} {}".format, column, st.sampled_from(["~", "!~", "~*"]), PATTERNS.map(quoted)
+        ),
+        st.builds("MATCH({}, {})".format, words, MATCHES.map(quoted)),
+        st.builds("{} IS NULL".format, column),
+        st.builds("{} GLOB {}".format, column, GLOBS.map(quoted)),
+        st.builds("{} {} {}".format, column, COMPARISONS, NEEDLES.map(quoted)),
+    )
+
+
+def lines_leaf(*names: str) -> st.SearchStrategy[str]:
+    """Returns conditions on changed lines."""
+    return st.one_of(
+        st.builds("{}({})".format, st.sampled_from(names), NEEDLES.map(quoted)),
+        st.builds(
+            "{}_RE({})".format,
+            st.sampled_from([n for n in names if n != "PICKAXE"]),
+            PATTERNS.map(quoted),
+        ),
+    )
+
+
+RANGES = st.builds(
+    lambda r: (
+        f"IN_RANGE({quoted(r)})"
+        if {".", "^", " "} & set(r) and "~" not in r
+        else f"REACHABLE_FROM({quoted(r)})"
+    ),
+    REVISIONS.filter(lambda r: r != "v1.1^2"),
+)
+SEARCHES = st.sampled_from(
+    ["race", "rase fuzing", "strbuf numbers nowhere", "return", "tcp_close free"]
+).map(lambda w: f"SEARCH({quoted(w)})")
+EVERY_LINE = ("ADDED", "REMOVED", "CHANGED")
+LEAVES = {
+    "commits": st.one_of(
+        text_leaf("subject", "body", "message", "author", "author_email", "signature",
+                  match=("subject", "body", "message", "author", "committer", "upper(subject)")),
+        lines_leaf(*EVERY_LINE, "PICKAXE"),
+        st.builds("TOUCHES({})".format, GLOBS.map(quoted)),
+        RANGES, SEARCHES,
+        st.builds("author_date {} {}".format, COMPARISONS, DATES.map(quoted)),
+        st.builds("insertions {} {}".format, COMPARISONS, NUMBERS),
+        st.sampled_from(["is_merge", "parent_count IN (0, 2)", "insertions BETWEEN 1 AND 6", "deletions / insertions > 0"]),
+        st.builds("EXISTS (SELECT 1 FROM changes f WHERE f.hash = commits.hash AND {})".format,
+                  st.sampled_from(["ADDED(f, 'a')", "MATCH(commits.subject, 'race')", "MATCH(f.path, 'c')", "ADDED(commits, 'aa')"])),
+    ),
+    "changes": st.one_of(
+        text_leaf("path", "old_path", "name", "extension", "dir", match=("path", "old_path", "path || ' ' || change_type")),
+        lines_leaf(*EVERY_LINE, "PICKAXE"),
+        st.builds("TOUCHES({})".format, GLOBS.map(quoted)),
+        RANGES, SEARCHES,
+        st.builds("insertions {} {}".format, COMPARISONS, NUMBERS),
+        st.sampled_from(["change_type IN ('A', 'R')", "is_binary", "similarity > 90"]),
+    ),
+    "hunks": st.one_of(
+        text_leaf("added", "removed", "heading", "path", match=("added", "removed", "heading")),
+        lines_leaf(*EVERY_LINE), RANGES,
+        st.builds("new_lines {} {}".format, COMPARISONS, NUMBERS),
+    ),
+    "lines": st.one_of(
+        text_leaf("text", match=("text",)), RANGES,
+        st.sampled_from(["sign = 1", "old_line IS NULL", "new_line < 5"]),
+    ),
+}  # fmt: skip
+KEYS = {
+    "commits": "position", "changes": "change_id", "hunks": "change_id, hunk",
+    "lines": "change_id, hunk, sign, old_line, new_line",
+}  # fmt: skip
+
+
+def condition(table: str) -> st.SearchStrategy[str]:
+    return st.recursive(
+        LEAVES[table],
+        lambda inner: st.one_of(
+            st.builds("NOT ({})".format, inner),
+            st.lists(inner, min_size=2, max_size=3).map(lambda c: f"({' AND '.join(c)})"),
+            st.lists(inner, min_size=2, max_size=3).map(lambda c: f"({' OR '.join(c)})"),
+            st.builds("({}) IS NOT TRUE".format, inner),
+            st.builds("CASE WHEN {} THEN {} ELSE {} END".format, inner, inner, inner),
+        ),
+        max_leaves=4,
+    )
+
+
+TABLES = st.sampled_from(sorted(LEAVES))
+CONDITIONS = TABLES.flatmap(lambda t: st.tuples(st.just(t), condition(t)))
+
+
+@settings(max_examples=150, derandomize=True)
+@given(CONDITIONS)
+@example(("hunks", "MATCH(added, 'number -929')"))
+@example(("lines", "text GLOB '*tab*'"))
+@example(("lines", "MATCH(text, 'main OR -int')"))
+@example(("commits", "MATCH(author, 'ada -example')"))
+def test_indexes_never_change_an_answer(engine: Engine, asked: tuple[str, str]) -> None:
+    table, where = asked
+    gql = f"SELECT {KEYS[table]} FROM {table} WHERE {where} ORDER BY ALL"
+    assert rows_of(engine, gql) == rows_of(engine, gql, indexes=False)
+
+
+@settings(max_examples=100, derandomize=True)
+@given(CONDITIONS)
+def test_a_condition_is_true_false_or_null(engine: Engine, asked: tuple[str, str]) -> None:
+    table, where = asked
+    counted = [
+        rows_of(engine, f"SELECT count(*) FROM {table} WHERE {c}")[0][0]
+        for c in (where, f"NOT ({where})", f"({where}) IS NULL", "TRUE")
+    ]
+    assert sum(counted[:3]) == counted[3]
+    [filtered] = rows_of(
+        engine,
+        f"SELECT count(*) FILTER (WHERE {where}), count(*) FILTER (WHERE NOT ({where})),"
+        f" count(*) FILTER (WHERE ({where}) IS NULL), count(*) FROM {table}",
+    )
+    assert list(filtered) == counted
+
+
+@settings(max_examples=40, derandomize=True)
+@given(
+    condition("commits"),
+    condition("changes"),
+    st.sampled_from(["LEFT JOIN", "JOIN", "FULL JOIN", "SEMI JOIN", "ANTI JOIN"]),
+)
+def test_indexes_never_change_a_join(engine: Engine, left: str, right: str, join: str) -> None:
+    # Each condition is bound where its table is alone, and then stands in the join.
+    left, right = (
+        re.sub(r"commits\.", "c.", qualify(w, a, t))
+        for w, a, t in ((left, "c", "commits"), (right, "f", "changes"))
+    )
+    shown = "c.position" if join in {"SEMI JOIN", "ANTI JOIN"} else "c.position, f.change_id"
+    where = "" if join in {"SEMI JOIN", "ANTI JOIN"} else f" WHERE NOT ({right}) OR {left}"
+    for gql in (
+        f"SELECT {shown} FROM commits c {join} changes f ON f.position = c.position AND {right} ORDER BY ALL",
+        f"SELECT {shown} FROM commits c {join} changes f USING (hash){where} ORDER BY ALL",
+    ):
+        assert rows_of(engine, gql) == rows_of(engine, gql, indexes=False), gql
+
+
+def qualify(where: str, alias: str, table: str) -> str:
+    """Returns a condition with its columns and predicates said of an alias."""
+    columns = {
+        "commits": "subject body message author_email author_date author committer signature insertions deletions is_merge parent_count",
+        "changes": "path old_path name extension dir change_type insertions is_binary similarity",
+    }[table]
+    parts = re.split(r"('(?:[^']|'')*'|EXISTS \(.*?\)\))", where)
+    for i in range(0, len(parts), 2):
+        parts[i] = re.sub(rf"\b({'|'.join(columns.split())})\b", rf"{alias}.\1", parts[i])
+        parts[i] = re.sub(
+            r"\b(ADDED|REMOVED|CHANGED|ADDED_RE|REMOVED_RE|CHANGED_RE|PICKAXE|TOUCHES|IN_RANGE|REACHABLE_FROM|SEARCH)\(",
+            rf"\1({alias}, ", parts[i],
+        )  # fmt: skip
+    for i in range(1, len(parts), 2):
+        if parts[i].startswith("EXISTS"):
+            parts[i] = "c.parent_count = 1"
+    return "".join(parts)
+
+
+ORDERS = {
+    "commits": ["author", "author DESC, insertions", "insertions DESC NULLS FIRST", "is_merge", "subject DESC", "committer", "SCORE() DESC", "SCORE() DESC, author"],
+    "changes": ["path", "extension NULLS FIRST", "change_type DESC, path", "insertions DESC", "is_binary"],
+    "hunks": ["path", "new_lines DESC", "heading", "old_start, new_start"],
+    "lines": ["text", "sign", "path, sign DESC", "length(text) DESC"],
+}  # fmt: skip
+
+
+@settings(max_examples=40, derandomize=True)
+@given(st.data(), TABLES, st.integers(1, 9))
+def test_pages_are_the_whole(engine: Engine, data: st.DataObject, table: str, size: int) -> None:
+    where = data.draw(condition(table))
+    order = data.draw(st.sampled_from(ORDERS[table]))
+    if "SCORE" in order:
+        where = data.draw(
+            st.sampled_from(
+                [
+                    f"MATCH(message, 'race OR a OR net OR needles') AND {where}",
+                    "MATCH(message, 'a OR needles')",
+                ]
+            )
+        )
+    gql = (
+        f"SELECT {KEYS[table]}, path FROM {table}"
+        if table != "commits"
+        else "SELECT position, subject FROM commits"
+    )
+    gql += f" WHERE {where} ORDER BY {order}"
+    whole = rows_of(engine, gql)[:60]
+    paged = []
+    for offset in range(0, len(whole), size):
+        paged += rows_of(engine, f"{gql} LIMIT {size} OFFSET {offset}")
+    assert paged[: len(whole)] == whole
+
+
+@settings(max_examples=25, derandomize=True)
+@given(
+    st.sampled_from(["author", "author, is_merge", "EXTRACT(year FROM author_date)", "insertions"]),
+    st.integers(1, 3),
+)
+def test_pages_of_groups_are_the_whole(engine: Engine, key: str, size: int) -> None:
+    gql = f"SELECT {key}, count(*) AS n FROM commits GROUP BY ALL ORDER BY n DESC"
+    whole = rows_of(engine, gql)
+    paged = [
+        r
+        for o in range(0, len(whole), size)
+        for r in rows_of(engine, f"{gql} LIMIT {size} OFFSET {o}")
+    ]
+    assert paged == whole
+
+
+# Against other judges
+
+
+@pytest.fixture(scope="module")
+def lines(engine: Engine) -> dict[tuple[int, int], list[str]]:
+    """The changed lines by change and sign."""
+    found: dict[tuple[int, int], list[str]] = {}
+    for change, sign, text in rows_of(engine, "SELECT change_id, sign, text FROM lines"):
+        found.setdefault((change, sign), []).append(text)
+    return found
+
+
+# What RE2 and Python's re agree on, within ASCII and one line.
+ATOMS = ["a", "b", "foo", "bar", "end", " ", "\\t", "[^x]", "[^\\w]", "\\s", "\\S", "\\W", "\\w", "\\d", "\\D", ".", "[a-f]",
+         "[\\x00-\\x20]", "[\\t-\\r]", "[^a-z]", "^", "$", "\\b", "(a|b)", "(?:foo|^)", "[\\s\\d]", "[^\\s]", "[\\W]", "[\\D]", "%", "\\A"]  # fmt: skip
+REGEX = st.lists(
+    st.builds(
+        "{}{}".format, st.sampled_from(ATOMS), st.sampled_from(["", "", "", "+", "*", "?", "{2}"])
+    ),
+    min_size=1,
+    max_size=5,
+).map("".join)
+
+
+@settings(max_examples=150, derandomize=True)
+@given(REGEX, st.booleans())
+def test_regular_expressions_match_line_by_line(
+    engine: Engine, lines: dict[tuple[int, int], list[str]], pattern: str, ignore: bool
+) -> None:
+    try:
+        compiled = re.compile(pattern, (re.IGNORECASE if ignore else 0) | re.ASCII)
+        gql = "SELECT change_id FROM changes WHERE ADDED_RE($p) OR REMOVED_RE($p) ORDER BY 1"
+        found = rows_of(engine, gql, {"p": f"(?i){pattern}" if ignore else pattern})
+    except (re.error, QueryError):
+        assume(False)
+    hits = {c for (c, _), texts in lines.items() if any(compiled.search(t) for t in texts)}
+    assert {c for (c,) in found} == hits
+    op = "~*" if ignore else "~"
+    for column, sign in (("added", 1), ("removed", -1)):
+        found = rows_of(
+            engine, f"SELECT DISTINCT change_id FROM hunks WHERE {column} {op} $p", {"p": pattern}
+        )
+        wanted = {
+            c for (c, s), texts in lines.items() if s == sign and any(map(compiled.search, texts))
+        }
+        assert {c for (c,) in found} == wanted
+    found = rows_of(
+        engine, f"SELECT DISTINCT change_id FROM lines WHERE text {op} $p", {"p": pattern}
+    )
+    assert {c for (c,) in found} == hits
+    messages = dict(rows_of(engine, "SELECT position, message FROM commits"))
+    found = rows_of(engine, f"SELECT position FROM commits WHERE message {op} $p", {"p": pattern})
+    wanted = {p for p, m in messages.items() if any(map(compiled.search, m.split("\n")))}
+    assert {p for (p,) in found} == wanted
+
+
+@settings(max_examples=60, derandomize=True)
+@given(st.one_of(NEEDLES, st.text("ab \t%;u", min_size=1, max_size=3)))
+def test_needles_are_found_as_python_finds_them(
+    engine: Engine, lines: dict[tuple[int, int], list[str]], needle: str
+) -> None:
+    asked = {"ADDED": (1,), "REMOVED": (-1,), "CHANGED": (1, -1)}
+    for name, signs in asked.items():
+        found = rows_of(engine, f"SELECT change_id FROM changes WHERE {name}($n)", {"n": needle})
+        assert {c for (c,) in found} == {
+            c for (c, s), t in lines.items() if s in signs and any(needle in x for x in t)
+        }
+    count = {key: sum(t.count(needle) for t in texts) for key, texts in lines.items()}
+    changes = {c for c, _ in lines}
+    found = rows_of(engine, "SELECT change_id FROM changes WHERE PICKAXE($n)", {"n": needle})
+    assert {c for (c,) in found} == {
+        c for c in changes if count.get((c, 1), 0) != count.get((c, -1), 0)
+    }
+
+
+# Robustness
+
+TOKENS = [
+    *"( ) [ ] , . ; * + - / % = < > <> ~ ~* || :: ? $p ' \" '' -- 1 2.5 NULL TRUE 'a' '2019' 'main' \"x\"".split(),
+    *"SELECT FROM WHERE GROUP BY HAVING ORDER LIMIT OFFSET JOIN LEFT ON USING AND OR NOT IN IS LIKE BETWEEN CASE WHEN THEN END".split(),
+    *"DISTINCT UNION EXISTS CAST AS OVER FILTER ANY ALL QUALIFY VALUES WITH INTERVAL DATE EXTRACT".split(),
+    *"commits changes hunks lines refs c f hash subject author path position parents insertions author_date text added".split(),
+    *"count lower MATCH SEARCH SCORE HIGHLIGHT SNIPPET ADDED PICKAXE TOUCHES IN_RANGE sum max row_number unnest AGO TEXT INTEGER[]".split(),
+]  # fmt: skip
+VALID = [
+    "SELECT c.author, count(*) AS n FROM commits c JOIN changes f USING (hash) WHERE MATCH(c.message, 'race~1') GROUP BY 1 HAVING count(*) > 0 ORDER BY n DESC LIMIT 3",
+    "SELECT subject, SCORE() FROM commits WHERE SEARCH('race fast') AND NOT ADDED('x') OR TOUCHES('*.c') ORDER BY SCORE() DESC, position LIMIT 5 OFFSET 1",
+    "SELECT path, CASE WHEN insertions > 1 THEN 'a' ELSE change_type END, CAST(insertions AS TEXT) FROM changes WHERE path GLOB '**/*.c' AND change_id IN (SELECT change_id FROM lines WHERE text ~ '^a')",
+    "WITH t(a, b) AS (SELECT author, max(author_date) FROM commits GROUP BY author) SELECT a, b - INTERVAL '1 day', row_number() OVER (PARTITION BY a ORDER BY b) FROM t WHERE b > AGO('20 years') UNION SELECT 'x', NULL, 1",
+    "SELECT HIGHLIGHT(subject), SNIPPET(body, 20), parents[1], EXTRACT(year FROM author_date), author_date::DATE FROM commits WHERE MATCH(message, 'race OR \"use after\"') AND IN_RANGE('v0.1..main')",
+]
+
+
+@settings(max_examples=250, derandomize=True)
+@given(st.data())
+def test_broken_queries_are_refused_and_never_break(engine: Engine, data: st.DataObject) -> None:
+    tokens = re.findall(r"'(?:[^']|'')*'|\w+|\S", data.draw(st.sampled_from(VALID)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(tokens) - 1))
+        tokens[at : at + data.draw(st.integers(0, 2))] = data.draw(
+            st.lists(st.sampled_from(TOKENS), max_size=2)
+        )
+        assume(tokens)
+    gql = " ".join(tokens)
+    try:
+        result = engine.query(gql, timeout=5)
+    except GovcSearchError as e:
+        assert e.code
+        assert e.render()
+        assert e.span is None or (e.source == gql and 0 <= e.span.start <= e.span.end <= len(gql))
+        # An error that only the database found has no place: too many of these say that the
+        # binder does too little.
+        assert e.code != "internal"
+    else:
+        assert len(list(result)) == len(result)
+        assert len(result.columns) == result.to_arrow().num_columns
