@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -79,6 +79,7 @@ class Engine:
         self.warnings: list[str] = []
         self._plans: dict[Hashable, Any] = {}
         self._writing = threading.Lock()
+        self._views = _Views()
         self._resources = ExitStack()
         try:
             self._home = self._resources.enter_context(DataDirectory.open(directory, create))
@@ -86,6 +87,8 @@ class Engine:
             self._log = self._resources.enter_context(
                 Log.open(self._home.log, settings.size("segment_bytes"))
             )
+            self.warnings += self._log.warnings
+            shutil.rmtree(self._scratch, ignore_errors=True)
             self._open_views()
             self._catch_up(progress)
         except BaseException:
@@ -94,12 +97,15 @@ class Engine:
 
     def _open_views(self) -> None:
         self._table = self._open_table()
+        self._resources.callback(self._close_table)
         self._text = self._open_text()
+        self._resources.callback(self._close_text)
         self._graphs = Graphs(self._table)
         # A view ahead of the log has seen records that a crash took away before they were
         # acknowledged, or belongs to another log: what it holds cannot be trusted.
         for part, view in (("table", self._table), ("text", self._text)):
             if view.checkpoint > self._log.last:
+                self.warnings.append(f"the {part} was ahead of the log and is made anew from it")
                 self._remake(part)
 
     def _catch_up(self, progress: Tell) -> None:
@@ -132,8 +138,10 @@ class Engine:
         if jobs is not None and jobs < 1:
             raise UsageError("invalid_argument", "jobs must be above zero")
         options = IndexOptions(name, diffs, merges, tuple(refs) if refs is not None else None, jobs)
-        with self._writing:
+        with self._at_work():
             try:
+                # A run that was interrupted twice may have left this to do.
+                self._catch_up(None)
                 return index_repository(
                     path, options, self._log, _Known(self._table), [self._table, self._text],
                     self.settings, progress,
@@ -144,20 +152,27 @@ class Engine:
     def rebuild(self, part: str | None = None, progress: Tell = None) -> None:
         """Makes a view anew from the log: `table`, `text`, or both."""
         _one_of("part", part, ("table", "text"))
-        with self._writing:
+        with self._at_work():
             for name in (part,) if part else ("table", "text"):
-                self._remake(name)
+                with self._views.replaced():
+                    self._remake(name)
             self._catch_up(progress)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        with self._writing:
+            self._views.check()
+            yield
 
     def _remake(self, part: str) -> None:
         if part == "table":
             self._table.close()
-            shutil.rmtree(self._home.table)
+            self._remove(self._home.table)
             self._table = self._open_table()
             self._graphs = Graphs(self._table)
         else:
             self._text.close()
-            shutil.rmtree(self._home.text)
+            self._remove(self._home.text)
             self._text = self._open_text()
 
     def _open_text(self) -> TextIndex:
@@ -168,7 +183,7 @@ class Engine:
             if error.code != "text_damaged":
                 raise
             self.warnings.append(f"{error.message}; it is made anew from the log")
-            shutil.rmtree(self._home.text)
+            self._remove(self._home.text)
             return TextIndex.open(self._home.text, heap)
 
     def _open_table(self) -> Table:
@@ -181,6 +196,16 @@ class Engine:
             # The damaged file is set aside by now; the log holds all that was in it.
             self.warnings.append(f"{error.message}; the table is made anew from the log")
             return Table.open(self._home.table, memory, 2)
+
+    @property
+    def _scratch(self) -> Path:
+        return self.directory / "scratch"
+
+    def _remove(self, view: Path) -> None:
+        # By one step that either happens or does not: half a view could pass for a whole one.
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        view.rename(self._scratch)
+        shutil.rmtree(self._scratch)
 
     # Reading
 
@@ -203,17 +228,18 @@ class Engine:
         predicate is scanned; the rows are the same. `timeout` in seconds overrides the setting
         deadline_seconds. Raises QueryError and DeadlineError.
         """
-        as_of = self.as_of
-        text = self._text.snapshot(as_of, self.settings.size("expansions")) if indexes else None
-        snapshot = Snapshot(
-            self._table,
-            text,
-            _Graph(self._graphs, self._table, as_of),
-            as_of,
-            self.settings,
-            self._plans,
-        )
-        return run(gql, params, snapshot, timeout)
+        with self._views.read():
+            as_of = self.as_of
+            expansions = self.settings.size("expansions")
+            snapshot = Snapshot(
+                self._table,
+                self._text.snapshot(as_of, expansions) if indexes else None,
+                _Graph(self._graphs, self._table, as_of),
+                as_of,
+                self.settings,
+                self._plans,
+            )
+            return run(gql, params, snapshot, timeout)
 
     def search(self, words: str, *, limit: int = 10) -> Result:
         """Returns what the search box finds: words and qualifiers, best first."""
@@ -226,6 +252,10 @@ class Engine:
         A commit is its row of `commits` with a list of `changes`, and these with their `hunks`.
         Raises QueryError `unknown_revision`.
         """
+        with self._views.read():
+            return self._commit(revision, repo)
+
+    def _commit(self, revision: str, repo: str | None) -> list[dict[str, Any]]:
         as_of = self.as_of
         graph = _Graph(self._graphs, self._table, as_of)
         found = graph.resolve(revision, repo)
@@ -246,6 +276,10 @@ class Engine:
 
     def status(self) -> Status:
         """Returns what the data directory holds."""
+        with self._views.read():
+            return self._status()
+
+    def _status(self) -> Status:
         repositories = self._rows(
             "SELECT r.repo AS name, r.url, r.diffs, r.complete, r.indexed_at,"
             " (SELECT count(*) FROM commits c WHERE c.repo = r.repo) AS commits,"
@@ -261,25 +295,40 @@ class Engine:
         """Returns every difference between log, table and text index; none means all is sound."""
         from govc_search.verify import differences
 
-        with self._writing:
-            return differences(self._log, self._table, self._text, progress)
+        with self._at_work():
+            try:
+                memory = self.settings.size("table_memory_bytes")
+                scratch = self._scratch, memory
+                return differences(self._log, self._table, self._text, scratch, progress)
+            finally:
+                shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
         cursor = self._table.cursor()
         try:
-            return cursor.query(sql, parameters).to_pylist()
+            rows: list[dict[str, Any]] = cursor.query(sql, parameters).to_pylist()
+            return rows
         finally:
             cursor.close()
 
     # Life
 
     def close(self) -> None:
-        """Closes the data directory for others to open."""
-        self._text.close()
-        self._table.close()
-        self._resources.close()
+        """Closes the data directory for others to open, once what runs has ended.
 
-    def __enter__(self) -> Engine:
+        Everything asked of the engine afterwards raises StoreError `engine_closed`.
+        """
+        with self._writing, self._views.closed():
+            self._resources.close()
+
+    def _close_table(self) -> None:
+        # The one there is now: a rebuilt view is another object.
+        self._table.close()
+
+    def _close_text(self) -> None:
+        self._text.close()
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -289,6 +338,55 @@ class Engine:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _Views:
+    """Keeps the views open while they are read, and closed ones from being read."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._readers = 0
+        self._replacing = False
+        self._closed = False
+
+    def check(self) -> None:
+        """Raises StoreError once the engine is closed."""
+        if self._closed:
+            raise StoreError("engine_closed", "the engine is closed")
+
+    @contextmanager
+    def read(self) -> Iterator[None]:
+        """Holds the views open."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._replacing)
+            self.check()
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._readers -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def replaced(self) -> Iterator[None]:
+        """Waits for readers, and keeps others waiting."""
+        with self._changed:
+            self._replacing = True
+            self._changed.wait_for(lambda: not self._readers)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._replacing = False
+                self._changed.notify_all()
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Waits for readers, and refuses all others from then on."""
+        with self.replaced():
+            self._closed = True
+            yield
 
 
 def _one_of(what: str, value: str | None, allowed: tuple[str, ...]) -> None:
@@ -410,6 +508,7 @@ class _Known:
     def _query(self, sql: str, value: str) -> list[dict[str, Any]]:
         cursor = self._table.cursor()
         try:
-            return cursor.query(sql, {"v": value}).to_pylist()
+            rows: list[dict[str, Any]] = cursor.query(sql, {"v": value}).to_pylist()
+            return rows
         finally:
             cursor.close()

@@ -171,10 +171,11 @@ class Frames:
             if check is not None:
                 check()
             group = ids[start : start + _GROUP]
-            found.append(test(group, *self._read(group)))
+            found.append(test(group, *self.texts(group)))
         return np.concatenate(found) if found else ids
 
-    def _read(self, ids: Ids) -> tuple[list[bytes | None], list[bytes | None]]:
+    def texts(self, ids: Ids) -> tuple[list[bytes | None], list[bytes | None]]:
+        """Returns the removed and the added lines of each change, joined; None is no line."""
         places = np.searchsorted(self._ids, ids, side="right").astype(np.int64) - 1
         removed: list[bytes | None] = []
         added: list[bytes | None] = []

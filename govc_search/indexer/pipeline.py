@@ -24,6 +24,9 @@ __all__ = ["DEPTHS", "IndexOptions", "IndexReport", "Progress", "index_repositor
 
 DEPTHS = ("none", "paths", "full")
 _KIND = {k.name: k for k in KINDS}
+# What is known of an indexed commit: its position, how deep it was read (a place in DEPTHS), and
+# why it is incomplete.
+_Held = tuple[int, int, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +178,11 @@ class _Run:
         state = self._state(head, complete=False)
         changed = self.before is None or any(
             _shown(self.before.get(k)) != _shown(state[k])
-            for k in ("url", "default_branch", "head", "diffs", "merges", "refs", "mailmap")
+            for k in ("default_branch", "head", "diffs", "merges", "refs", "mailmap")
         )
         recorded = self.known.refs(self.name)
         hashes, amended = self._wanted(tips, recorded)
-        if self.before is None:
-            self._append(feeder, "repository", REPOSITORY, [state])
-        elif changed and (hashes or amended):
+        if self.before is None or (changed and hashes):
             self._append(feeder, "repository", REPOSITORY, [state])
         self._read(feeder, hashes, amended)
         updates = self._ref_updates(refs, recorded)
@@ -221,10 +222,8 @@ class _Run:
 
     def _wanted(
         self, tips: Iterable[str], recorded: Mapping[str, Mapping[str, Any]]
-    ) -> tuple[list[str], dict[str, tuple[int, str]]]:
-        """Returns the hashes to read in order, and which of them amend a commit: its position
-        and why it was incomplete.
-        """
+    ) -> tuple[list[str], dict[str, _Held]]:
+        """Returns the hashes to read in order, and those of them that are indexed already."""
         deeper = self.deeper
         # Only what a whole run recorded can be relied on to be indexed with all its ancestors.
         whole = self.before is not None and self.before["complete"] and not deeper
@@ -234,20 +233,19 @@ class _Run:
         self.tell(Progress("history", 0, None, "commits"))
         listed = self.repository.rev_list(sorted(set(tips)), sorted(seen))
         have = self.known.known_hashes(self.name)
-        amended: dict[str, tuple[int, str]] = {}
+        amended: dict[str, _Held] = {}
         if self.before is not None:
             wanted = DEPTHS.index(self.diffs)
             for hash_, (position, depth, incomplete) in self.known.commit_depths(self.name).items():
                 cut_off = incomplete == "shallow" and hash_ in self.repository.shallow
-                if (incomplete and not cut_off) or DEPTHS.index(depth) < wanted:
-                    amended[hash_] = (position, incomplete or "")
+                held = DEPTHS.index(depth)
+                if held < wanted or (held == wanted and incomplete and not cut_off):
+                    amended[hash_] = (position, held, incomplete)
         new = [h for h in listed if h not in have]
         self.report.commits_known = len(have)
         return new + list(amended), amended
 
-    def _read(
-        self, feeder: Feeder, hashes: list[str], amended: Mapping[str, tuple[int, str]]
-    ) -> None:
+    def _read(self, feeder: Feeder, hashes: list[str], amended: Mapping[str, _Held]) -> None:
         done, total = 0, len(hashes)
         self.tell(Progress("commits", 0, total, "commits"))
         if not hashes:
@@ -271,7 +269,7 @@ class _Run:
         feeder: Feeder,
         batch: pa.RecordBatch,
         payload: Payload,
-        amended: Mapping[str, tuple[int, str]],
+        amended: Mapping[str, _Held],
     ) -> None:
         if batch.num_rows == 0:
             return
@@ -282,9 +280,9 @@ class _Run:
         old = pa.array([h in amended for h in batch.column("hash").to_pylist()])
         new = batch.filter(pc.invert(old))
         again = batch.filter(old)
-        # What is still missing what it was missing brings nothing.
+        # What is read as deep as before and still misses what it missed brings nothing.
         brings = [
-            (why or "") != amended[h][1] or not amended[h][1]
+            amended[h][1:] != (DEPTHS.index(self.diffs), why)
             for h, why in zip(
                 again.column("hash").to_pylist(),
                 again.column("incomplete").to_pylist(),
@@ -331,7 +329,7 @@ class _Run:
                     "tagger_tz": ref.tagger_tz,
                     "message": ref.message,
                     "at": now,
-                }  # fmt: skip
+                }
             )
         present = {r.name.decode("utf-8", "replace") for r in self.repository.refs()}
         for name, old in recorded.items():
@@ -346,7 +344,7 @@ class _Run:
                         "object_type": None,
                         "forced": False,
                         "at": now,
-                    }  # fmt: skip
+                    }
                 )
         return updates
 

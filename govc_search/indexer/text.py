@@ -10,6 +10,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from govc_search.errors import StoreError
 from govc_search.indexer.text_part import TextPart, message_of
 from govc_search.indexer.text_search import TextSnapshot
@@ -17,6 +20,8 @@ from govc_search.settings import Settings
 from govc_search.store.log import Entry
 
 __all__ = ["TextIndex"]
+
+Ids = npt.NDArray[np.uint64]
 
 _logger = logging.getLogger(__name__)
 
@@ -93,6 +98,13 @@ class TextIndex:
     def keys(self, table: str) -> list[int]:
         """Returns the key of every document of `commits` or `changes`, in order."""
         return next(part for part in self._parts if part.table == table).keys()
+
+    def lines(self, changes: Ids) -> tuple[list[bytes | None], list[bytes | None]]:
+        """Returns the removed and the added lines of each change, joined; None is no line."""
+        frames = self.changes.pinned.lines
+        if frames is None:
+            raise StoreError("text_damaged", "the text index has no lines")
+        return frames.texts(changes)
 
     def snapshot(
         self, as_of: int | None = None, expansions: int = Settings().size("expansions")

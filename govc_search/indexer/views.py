@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 from govc_search.store.log import Entry, Log
 
@@ -23,13 +23,21 @@ class View(Protocol):
     """A derived store that applies `(from, to]` of the log and keeps its checkpoint inside."""
 
     @property
-    def checkpoint(self) -> int: ...
+    def checkpoint(self) -> int:
+        """Returns the last position that is durable."""
+        ...
 
-    def apply(self, from_: int, entries: Sequence[Entry]) -> None: ...
+    def apply(self, from_: int, entries: Sequence[Entry]) -> None:
+        """Applies the entries of `(from_, to]`, where `from_` is what was applied last."""
+        ...
 
-    def commit(self) -> int: ...
+    def commit(self) -> int:
+        """Makes all applied durable with the checkpoint, which is returned."""
+        ...
 
-    def rollback(self) -> None: ...
+    def rollback(self) -> None:
+        """Drops what was applied since the last commit."""
+        ...
 
 
 class Feeder:
@@ -102,7 +110,7 @@ class Feeder:
         finally:
             end.set()
 
-    def __enter__(self) -> Feeder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -1,6 +1,6 @@
 """GQL, from text to answer; the modules in the order data flows.
 
-`parser` turns text into a syntax tree (`ast`), `match` does so for the little language inside
+X
 MATCH, `binder` gives every name a table, a column and a type (`bound`), `planner` decides which
 index serves which predicate (`plan`), `compiler` writes one DuckDB statement (its text holds no
 byte of the user's), `execute` runs it, `explain` shows the plan. `box` turns the search box

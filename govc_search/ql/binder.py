@@ -7,12 +7,13 @@ user. `Binder` knows queries and scopes; `expressions` binds what stands inside 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeGuard
 
 from govc_search import catalog
 from govc_search.errors import QueryError, Span
-from govc_search.ql import ast, bound, parser
+from govc_search.ql import ast, bound, names, parser
 from govc_search.settings import Settings
 
 __all__ = ["Binder", "Scope"]
@@ -55,13 +56,16 @@ class Binder:
         self.expressions = ExpressionBinder(self)
 
     def error(self, code: str, message: str, span: Span, hint: str | None = None) -> QueryError:
+        """Returns an error at a place of the query."""
         return QueryError(code, message, hint=hint, span=span, source=self.source)
 
     def next_id(self) -> int:
+        """Returns a number that no other relation of the statement has."""
         self.ids += 1
         return self.ids
 
     def check_parameters(self) -> None:
+        """Raises unused_parameter where a value has no place in the query."""
         extra = sorted(set(self.params) - self.used_params)
         if extra:
             raise QueryError(
@@ -73,6 +77,7 @@ class Binder:
     # Queries
 
     def query(self, query: ast.Query, parent: Scope | None) -> bound.BoundQuery:
+        """Returns the bound query; `parent` is the scope around a sub-query."""
         self.ctes.append({})
         if query.recursive:
             raise self.error(
@@ -183,12 +188,12 @@ class Binder:
             tuple(names), tuple(exprs), relation, where, group,
             select.group_all, having, qualify, select.distinct,
         )  # fmt: skip
-        if group or having is not None or any(bound.has_aggregate(e) for e in exprs):
-            if not select.group_all:
-                for expr, span in zip(exprs, spans, strict=True):
-                    self._check_grouped(expr, group, span)
-                if having is not None and select.having is not None:
-                    self._check_grouped(having, group, select.having.span)
+        grouped = group or having is not None or any(map(bound.has_aggregate, exprs))
+        if grouped and not select.group_all:
+            for expr, span in zip(exprs, spans, strict=True):
+                self._check_grouped(expr, group, span)
+            if having is not None and select.having is not None:
+                self._check_grouped(having, group, select.having.span)
         return result, scope
 
     def _where(self, where: ast.Expr, scope: Scope) -> tuple[bound.Expr, ...]:
@@ -233,7 +238,7 @@ class Binder:
             return exprs[self._ordinal(key.value, len(exprs), key.span, "GROUP BY")]
         if isinstance(key, ast.Name) and len(key.parts) == 1:
             found = scope.aliases.get(key.parts[0].lower())
-            if found is not None and self.expressions.find(key, scope) is None:
+            if found is not None and names.find(key, scope, self.error) is None:
                 return found
         return self.expressions.bind(key, scope)
 
@@ -303,15 +308,11 @@ class Binder:
             return None
         value = self.expressions.bind(expr, Scope(None))
         if isinstance(value, bound.Constant):
-            if value.value is None:
+            count = value.value
+            if count is None:
                 return None
-            if (
-                isinstance(value.value, int)
-                and not isinstance(value.value, bool)
-                and value.value >= 0
-            ):
-                if value.value < 1 << 62:
-                    return value.value
+            if isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 1 << 62:
+                return count
         raise self.error(
             "invalid_limit", f"{clause} takes a whole number from 0, or a parameter", expr.span
         )
@@ -367,6 +368,7 @@ class Binder:
         return scan
 
     def unknown_table(self, name: str, span: Span) -> QueryError:
+        """Returns the error for a name that is no table."""
         known = [n for t in catalog.TABLES for n in (t.name, *t.aliases)]
         known += [n for ctes in self.ctes for n in ctes]
         near = difflib.get_close_matches(name.lower(), known, 1)
@@ -401,38 +403,37 @@ class Binder:
         rights: list[bound.Scan | bound.Derived],
     ) -> bound.Expr:
         """Binds USING; `hash` brings `repo` along, and both are one position where both have it."""
+        if item.kind == "full":
+            raise self.error("unsupported", "FULL JOIN takes ON, not USING", item.span)
         conditions: list[bound.Expr] = []
-        names = [n.lower() for n in item.using]
-        for name in names:
-            l = self._in_side(name, lefts, scope, item.span)
-            r = self._in_side(name, rights, scope, item.span)
-            hash_ = (
-                isinstance(l, bound.Column)
-                and isinstance(r, bound.Column)
-                and l.column.name == r.column.name == "hash"
-            )
-            if hash_:
-                assert isinstance(l, bound.Column) and isinstance(r, bound.Column)
-                self._merge(scope, ("repo", "position", "hash", *l.column.aliases), r.scan.id)
-                p = [
-                    s.table.column("position") if s.table.position else None
-                    for s in (l.scan, r.scan)
-                ]
-                if p[0] and p[1]:
-                    l, r = bound.Column(l.scan, p[0]), bound.Column(r.scan, p[1])
-                elif l.scan.table.column("repo") and r.scan.table.column("repo"):
-                    pair = tuple(
-                        bound.Column(s, c)
-                        for s in (l.scan, r.scan)
-                        if (c := s.table.column("repo"))
-                    )
-                    conditions.append(bound.Apply("({0} = {1})", pair, "BOOLEAN"))
+        # The name means the side that always has a row.
+        hidden = [r.id for r in (lefts if item.kind == "right" else rights)]
+        for name in (n.lower() for n in item.using):
+            left = self._in_side(name, lefts, scope, item.span)
+            right = self._in_side(name, rights, scope, item.span)
+            if _is_hash(left) and _is_hash(right):
+                self._merge(scope, ("repo", "position", "hash", *left.column.aliases), *hidden)
+                conditions += self._same_commit(left, right)
             else:
-                self._merge(scope, (name,), *(x.id for x in rights))
-            conditions.append(bound.Apply("({0} = {1})", (l, r), "BOOLEAN"))
+                self._merge(scope, (name,), *hidden)
+                conditions.append(bound.Apply("({0} = {1})", (left, right), "BOOLEAN"))
         if len(conditions) == 1:
             return conditions[0]
         return bound.Junction("AND", tuple(conditions))
+
+    def _same_commit(self, left: bound.Column, right: bound.Column) -> Iterator[bound.Expr]:
+        for name in ("position", "repo"):
+            pair = tuple(
+                bound.Column(c.scan, column)
+                for c in (left, right)
+                if (column := c.scan.table.column(name))
+                and (c.scan.table.position or name != "position")
+            )
+            if len(pair) == 2:
+                yield bound.Apply("({0} = {1})", pair, "BOOLEAN")
+                if name == "position":
+                    return
+        yield bound.Apply("({0} = {1})", (left, right), "BOOLEAN")
 
     def _merge(self, scope: Scope, names: Sequence[str], *relations: int) -> None:
         for name in names:
@@ -442,7 +443,7 @@ class Binder:
         self, name: str, side: list[bound.Scan | bound.Derived], scope: Scope, span: Span
     ) -> bound.Column | bound.DerivedColumn:
         probe = Scope(None, list(side), scope.merged)
-        found = self.expressions.column(ast.Name((name,), span=span), probe)
+        found = names.column(ast.Name((name,), span=span), probe, self.error)
         assert isinstance(found, bound.Column | bound.DerivedColumn)
         return found
 
@@ -480,3 +481,7 @@ class Binder:
         for name in sorted(exclude - seen):
             raise self.error("unknown_column", f'EXCLUDE names no column "{name}"', star.span)
         return result
+
+
+def _is_hash(expr: bound.Expr) -> TypeGuard[bound.Column]:
+    return isinstance(expr, bound.Column) and expr.column.name == "hash"

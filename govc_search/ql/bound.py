@@ -14,11 +14,39 @@ from govc_search import catalog, textquery
 from govc_search.errors import Span
 
 __all__ = [
-    "CONTAINS", "MATCHES",
-    "Aggregate", "Apply", "BoundQuery", "BoundSelect", "BoundSet", "BoundValues", "Body",
-    "Column", "Constant", "Derived", "DerivedColumn", "Expr", "Highlight", "Join", "Junction",
-    "LineMatch", "Negation", "OrderKey", "Output", "Predicate", "Relation", "RevisionMatch",
-    "Scan", "Score", "Subquery", "TextMatch", "WindowCall", "has_aggregate", "operands", "walk",
+    "CONTAINS",
+    "MATCHES",
+    "Aggregate",
+    "Apply",
+    "Body",
+    "BoundQuery",
+    "BoundSelect",
+    "BoundSet",
+    "BoundValues",
+    "Column",
+    "Constant",
+    "Derived",
+    "DerivedColumn",
+    "Expr",
+    "Highlight",
+    "Join",
+    "Junction",
+    "LineMatch",
+    "Negation",
+    "OrderKey",
+    "Output",
+    "Predicate",
+    "Relation",
+    "RevisionMatch",
+    "Scan",
+    "Score",
+    "Subquery",
+    "TextMatch",
+    "WindowCall",
+    "constant",
+    "has_aggregate",
+    "operands",
+    "walk",
 ]  # fmt: skip
 
 # The filters of one text that an index, a highlight or a scan of lines may know.
@@ -34,6 +62,18 @@ class Constant:
     type: str
 
 
+def constant(value: str | float | bool | None) -> Constant:  # noqa: FBT001 - one of the values
+    """Returns a constant with the type of the value."""
+    kind = (
+        "NULL" if value is None
+        else "BOOLEAN" if isinstance(value, bool)
+        else "INTEGER" if isinstance(value, int)
+        else "DOUBLE" if isinstance(value, float)
+        else "TEXT"
+    )  # fmt: skip
+    return Constant(value, kind)
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table of the catalog."""
@@ -43,6 +83,7 @@ class Column:
 
     @property
     def type(self) -> str:
+        """Returns the GQL type of the column."""
         return self.column.type
 
 
@@ -133,8 +174,10 @@ class Subquery:
 
 @dataclass(frozen=True, slots=True)
 class TextMatch:
-    """A word predicate. With `scan` its fields are those of the scan's text index and
-    `subjects` the columns that hold them; without, `subjects` is the one text that is scanned.
+    """A word predicate.
+
+    With `scan` its fields are those of the scan's text index and `subjects` the columns that
+    hold them; without, `subjects` is the one text that is scanned.
     """
 
     scan: Scan | None
@@ -263,6 +306,7 @@ class BoundSelect:
 
     @property
     def types(self) -> tuple[str, ...]:
+        """Returns the GQL type of each result column."""
         return tuple(e.type for e in self.exprs)
 
 
@@ -298,10 +342,12 @@ class BoundQuery:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Returns the name of each result column."""
         return self.body.names
 
     @property
     def types(self) -> tuple[str, ...]:
+        """Returns the GQL type of each result column."""
         return self.body.types
 
 

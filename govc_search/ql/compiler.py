@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import ClassVar
 
 from govc_search import catalog, textquery
 from govc_search.ql import bound
-from govc_search.ql.plan import Exactness, Plan, TextScan
+from govc_search.ql.plan import Exactness, Plan
 
 __all__ = ["ScannedText", "Statement", "compile_plan"]
 
@@ -463,7 +464,7 @@ class _Compiler:
     def _highlight(self, expr: bound.Highlight) -> str:
         return self.expr(expr.column)
 
-    _writers: dict[type, Callable[..., str]] = {
+    _writers: ClassVar[dict[type, Callable[..., str]]] = {
         bound.Constant: value,
         bound.Column: _column,
         bound.DerivedColumn: _derived,
@@ -480,7 +481,7 @@ class _Compiler:
         bound.RevisionMatch: _revision,
         bound.Score: _score,
         bound.Highlight: _highlight,
-    }  # noqa: RUF012 - a table of methods
+    }
 
 
 def _scans(relation: bound.Relation | None) -> Iterator[bound.Scan]:

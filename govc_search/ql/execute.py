@@ -18,8 +18,8 @@ from govc_search.ql import ast, bound, patterns
 from govc_search.ql.binder import Binder
 from govc_search.ql.compiler import ScannedText, compile_plan
 from govc_search.ql.explain import explain
-from govc_search.ql.parser import parse
 from govc_search.ql.page import page as show_page
+from govc_search.ql.parser import parse
 from govc_search.ql.plan import Plan, TextScan
 from govc_search.ql.planner import plan as make_plan
 from govc_search.ql.protocols import Graph, Hits, Table, Text
@@ -67,25 +67,22 @@ def _run(gql: str, params: Params, snapshot: Snapshot, timeout: float | None) ->
     statement = parse(
         gql, max_bytes=settings.size("query_bytes"), max_nesting=settings.size("query_nesting")
     )
-    match statement:
-        case ast.Show() | ast.Describe():
-            return _describe(statement, gql, snapshot.as_of, started)
-        case ast.Explain():
-            query, analyze = statement.query, statement.analyze
-        case ast.Query():
-            query, analyze = statement, None
+    if isinstance(statement, ast.Show | ast.Describe):
+        return _describe(statement, gql, snapshot.as_of, started)
+    explained = statement if isinstance(statement, ast.Explain) else None
+    query = statement.query if isinstance(statement, ast.Explain) else statement
     now = datetime.now(UTC).replace(tzinfo=None)
     plan, bind_warnings = _plan(gql, query, params, snapshot)
     bound_query = plan.query
-    if analyze is False:
+    if explained and not explained.analyze:
         return _lines(explain(plan), snapshot.as_of, started, bind_warnings)
     limit = timeout if timeout is not None else float(settings["deadline_seconds"])
     rows, warnings, counts, times = _execute(plan, snapshot, now, started + limit, limit)
-    if analyze:
+    if explained:
         counts["result"] = rows.num_rows
         times["result"] = time.perf_counter() - started
         return _lines(explain(plan, counts, times), snapshot.as_of, started, bind_warnings)
-    rows = _dress(rows, bound_query, plan)
+    rows = _dress(rows, bound_query)
     return Result(
         tuple(
             ResultColumn(n, t)
@@ -282,7 +279,7 @@ def _type(kind: pa.DataType) -> str:
 # Highlights
 
 
-def _dress(rows: pa.Table, query: bound.BoundQuery, plan: Plan) -> pa.Table:
+def _dress(rows: pa.Table, query: bound.BoundQuery) -> pa.Table:
     """Computes HIGHLIGHT and SNIPPET on the rows of the result."""
     body = query.body
     if not isinstance(body, bound.BoundSelect):

@@ -82,8 +82,7 @@ def _body(body: bound.Body, plan: Plan) -> list[tuple[str, int]]:
                 )
                 out.append((f"aggregate by {keys}", level))
                 level += 1
-            for conjunct in body.where:
-                out.append((f"filter {_predicate(conjunct, plan)}", level))
+            out += [(f"filter {_predicate(conjunct, plan)}", level) for conjunct in body.where]
             if body.where:
                 level += 1
             out += [(text, level + extra) for text, extra in _relation(body.from_, plan)]

@@ -47,7 +47,7 @@ def parse(text: str, fields: Fields, columns: Mapping[str, Fields]) -> textquery
     try:
         tree = _grammar().parse(text)
     except lark.exceptions.UnexpectedInput as e:
-        at = e.pos_in_stream or 0
+        at: int = getattr(e, "pos_in_stream", None) or 0
         if at >= len(text) or (
             isinstance(e, lark.exceptions.UnexpectedToken) and e.token.type == "$END"
         ):

@@ -61,7 +61,7 @@ def page_of(plan: Plan) -> TopK | None:
         expr = select.exprs[key.expr.index] if isinstance(key.expr, bound.Output) else key.expr
         if not isinstance(expr, bound.Column) or expr.column.name != "position":
             return None
-    return top if len(plan.query.order_by) <= 2 else None  # noqa: PLR2004 - score, then position
+    return top if len(plan.query.order_by) <= 2 else None
 
 
 def page(plan: Plan, text: Text, hits: Hits) -> pa.Table:

@@ -25,12 +25,6 @@ _OUTSIDE = {
     "W": r"[^0-9A-Za-z_\n]",
     "D": r"[^0-9\n]",
 }
-# Inside [...]: the same sets without the line end, spelt as members.
-_INSIDE = {
-    "s": r"\t\f\r ",
-    "W": r"\x00-\x09\x0b-\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x{10FFFF}",
-    "D": r"\x00-\x09\x0b-\x2f\x3a-\x{10FFFF}",
-}
 _NAMED = {
     "space": r"\t\f\v\r ",
     "cntrl": r"\x00-\x09\x0b-\x1f\x7f",
@@ -167,15 +161,21 @@ class _Translation:
         self.at += 1
         negated = self.pattern.startswith("^", self.at)
         self.at += negated
-        out = ["[^\\n" if negated else "["]
+        members: list[str] = []
+        # Complements stand beside the class: spelt as ranges inside it, they would fold to
+        # letters where case is ignored.
+        beside: list[str] = []
         first = True
-        while self.at < len(self.pattern):
-            if self.pattern[self.at] == "]" and not first:
-                self.at += 1
-                return "".join(out) + "]"
-            out.append(self._member(negated=negated))
+        while first or not self.pattern.startswith("]", self.at):
+            member = self._member(negated=negated)
+            (beside if member.startswith("[^") else members).append(member)
             first = False
-        raise InvalidPatternError("a [ has no closing ]")
+        self.at += 1
+        if negated:
+            return f"[^\\n{''.join(members)}]"
+        if members:
+            beside.insert(0, f"[{''.join(members)}]")
+        return beside[0] if len(beside) == 1 else f"(?:{'|'.join(beside)})"
 
     def _member(self, *, negated: bool) -> str:
         start = self.at
@@ -185,18 +185,16 @@ class _Translation:
                 raise InvalidPatternError(f"write [^[:{name[1:]}:]] instead of [:{name}:]")
             self.at = end + 2
             return _NAMED.get(name, f"[:{name}:]")
-        if self.pattern[start] == "\\" and self.pattern[start + 1 : start + 2] in ("p", "P"):
+        if self.pattern[start : start + 2] in ("\\p", "\\P"):
             text = self._unicode_class()
-            if not text.startswith("[^"):
-                return text
-            if not negated:
-                raise InvalidPatternError(r"\P cannot stand inside [ ]: write [^\p{...}]")
-            return self.pattern[start : self.at]
+            return self.pattern[start : self.at] if negated else text
         low = self._single()
         if low is None:
-            e = self.pattern[start + 1]
+            e = self.pattern[start + 1 : start + 2]
             self.at = start + 2
-            return _INSIDE.get(e, "\\" + e) if not negated else "\\" + e
+            if e == "s":
+                return r"\t\f\r "
+            return "\\" + e if negated or e not in "DSW" else _OUTSIDE[e]
         high = low
         if self.pattern[self.at : self.at + 1] == "-" and self.pattern[self.at + 1 :][:1] != "]":
             self.at += 1
@@ -238,7 +236,9 @@ def glob(pattern: str) -> str:
     Without a `/` it matches the last part of a path, else the whole path.
     """
     body = "".join(_glob_parts(pattern))
-    return rf"(?s)(?:\A|/){body}\z" if "/" not in pattern else rf"(?s)\A{body}\z"
+    result = rf"(?s)(?:\A|/){body}\z" if "/" not in pattern else rf"(?s)\A{body}\z"
+    check(result)
+    return result
 
 
 def _glob_parts(pattern: str) -> list[str]:
@@ -261,7 +261,7 @@ def _glob_parts(pattern: str) -> list[str]:
             out.append("[^/]")
             i += 1
         elif c == "[":
-            end = pattern.find("]", i + 2 + (pattern[i + 1 : i + 2] in ("!", "^")))
+            end = pattern.find("]", i + 2 + pattern.startswith(("!", "^"), i + 1))
             if end < 0:
                 raise InvalidPatternError("a [ has no closing ]")
             members = pattern[i + 1 : end]

@@ -96,8 +96,9 @@ class _Planner:
         return Access(exact, scan)
 
     def _lines(self, test: LineTest) -> Access:
-        """Serves a predicate on changed lines: candidates from the index of changes, each then
-        checked by its lines, so that what is left are the changes that match.
+        """Serves a predicate on changed lines by the changes that match.
+
+        They are candidates from the index of changes, each then checked by its lines.
         """
         node = textquery_of(test)
         if self.text is None:

@@ -27,7 +27,7 @@ _SEARCH_FIELDS = {
     "commits": ("subject", "body", "author", "committer", "path"),
     "changes": ("path", "heading", "added", "removed"),
 }
-_MARKS = ("[", "]")
+_OPEN, _CLOSE = "[", "]"
 
 
 class PredicateBinder:
@@ -43,7 +43,7 @@ class PredicateBinder:
         """Returns the bound form of a call of one of these functions."""
         name = function.name
         alias, args = self._alias(function, call, scope)
-        low = sum(1 for a in function.args if a not in ("ALIAS",)) - sum(
+        low = sum(1 for a in function.args if a != "ALIAS") - sum(
             1 for a in function.args[len(function.args) - function.optional :] if a != "ALIAS"
         )
         if function.args[:1] == ("ALIAS",):
@@ -92,15 +92,6 @@ class PredicateBinder:
         if name == "score":
             return self._score(alias, scope, call.span)
         return self._highlight(name, args, scope, call.span, top=top)
-
-    def text_filter(self, subject: bound.Expr, mode: str, pattern: str) -> bound.Expr:
-        """Returns a substring or regular-expression filter of one text.
-
-        Over columns of whole changed lines the compiler may narrow it by an index.
-        """
-        value = bound.Constant(pattern, "TEXT")
-        sql = bound.MATCHES if mode == "regex" else bound.CONTAINS
-        return bound.Apply(sql, (subject, value), "BOOLEAN")
 
     def _source(self, span: Span) -> str:
         return parser.on_one_line(self.x.binder.source, span)
@@ -354,8 +345,9 @@ class PredicateBinder:
                         "invalid_argument", "snippet takes a length from 10 to 10000", args[1].span
                     )
                 length = value.value
-            return bound.Highlight(column, *_MARKS, length, span=span)
+            return bound.Highlight(column, _OPEN, _CLOSE, length, span=span)
         marks = [self.x.text_constant(a, scope, name) for a in args[1:]]
         if len(marks) == 1:
             raise self.error("argument_count", "highlight takes both marks or none", span)
-        return bound.Highlight(column, *(marks or _MARKS), None, span=span)
+        open_, close = marks or (_OPEN, _CLOSE)
+        return bound.Highlight(column, open_, close, None, span=span)

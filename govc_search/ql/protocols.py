@@ -20,37 +20,46 @@ class Served(Protocol):
     """How the text index can serve a text query: EXACT, INEXACT (a superset) or UNSUPPORTED."""
 
     @property
-    def exactness(self) -> Any: ...
+    def exactness(self) -> Any:
+        """Returns a member of an enumeration with these three names."""
 
     @property
-    def estimate(self) -> int: ...
+    def estimate(self) -> int:
+        """Returns at most about how many hits there are."""
 
 
 class Hits(Protocol):
     """Keys, and scores where they were asked for."""
 
     @property
-    def ids(self) -> Ids: ...
+    def ids(self) -> Ids:
+        """Returns positions of commits, or ids of changes."""
 
     @property
-    def scores(self) -> npt.NDArray[np.float32] | None: ...
+    def scores(self) -> npt.NDArray[np.float32] | None:
+        """Returns the relevance of each, higher is better, or None."""
 
     @property
-    def addresses(self) -> Sequence[Any]: ...
+    def addresses(self) -> Sequence[Any]:
+        """Returns where the index keeps each: what `Text.pages` takes."""
 
 
 class Text(Protocol):
     """The text index at one moment; `table` is commits or changes."""
 
-    def serve(self, table: str, node: textquery.Node) -> Served: ...
+    def serve(self, table: str, node: textquery.Node) -> Served:
+        """Returns how the index serves a query; raises QueryError where it widens too far."""
 
-    def count(self, table: str, node: textquery.Node, as_of: int) -> int: ...
+    def count(self, table: str, node: textquery.Node, as_of: int) -> int:
+        """Returns the number of hits at positions up to `as_of`."""
 
-    def documents(self, table: str) -> int: ...
+    def documents(self, table: str) -> int:
+        """Returns how many commits or changes there are."""
 
     def search(
         self, table: str, node: textquery.Node, *, limit: int | None, as_of: int, scored: bool
-    ) -> Hits: ...
+    ) -> Hits:
+        """Returns the hits, all or the first `limit`: by falling score then key, or by key."""
 
     def pages(self, ids: Sequence[int], addresses: Sequence[Any]) -> Sequence[Any]:
         """Returns what is stored of these commits; `addresses` are those that came with them."""
@@ -62,7 +71,8 @@ class Text(Protocol):
         mode: str,
         pattern: str,
         check: Callable[[], None] | None = None,
-    ) -> Ids: ...
+    ) -> Ids:
+        """Returns which changes have a line that matches; `check` raises when time is up."""
 
 
 class Graph(Protocol):
@@ -80,17 +90,21 @@ class Cursor(Protocol):
         sql: str,
         parameters: Mapping[str, object] | None = None,
         relations: Mapping[str, pa.Table] | None = None,
-    ) -> pa.Table: ...
+    ) -> pa.Table:
+        """Returns the whole result of a SELECT; raises QueryError and DeadlineError."""
 
-    def interrupt(self) -> None: ...
+    def interrupt(self) -> None:
+        """Stops the statement that runs; may come from any thread."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Lets the connection go."""
 
 
 class Table(Protocol):
     """The columnar table."""
 
-    def cursor(self) -> Cursor: ...
+    def cursor(self) -> Cursor:
+        """Returns a connection of its own for one query."""
 
     def register_scalar(
         self,
@@ -98,6 +112,8 @@ class Table(Protocol):
         function: Callable[..., pa.Array],
         arguments: Sequence[str],
         returns: str,
-    ) -> None: ...
+    ) -> None:
+        """Makes a function over Arrow arrays known to all connections."""
 
-    def unregister_scalar(self, name: str) -> None: ...
+    def unregister_scalar(self, name: str) -> None:
+        """Takes it away."""
