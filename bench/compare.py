@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -122,18 +122,20 @@ def compare(
     repo: str | None = None,
     refs: Sequence[str] = (),
     seed: int = 1,
+    only: Collection[str] = (),
 ) -> Iterator[Comparison]:
     """Yields the comparison, longer by one outcome each time.
 
     `repo` names the repository where the index holds several, `refs` are the patterns that it
-    was indexed with, none where it holds every ref.
+    was indexed with, none where it holds every ref. `only` are groups of questions, none for all.
     """
     scope = _scope(view, engine, repo, refs)
     comparison = Comparison(str(view.repository.path), scope)
     sample = draw(view, _commits(view, scope), seed)
     for question in questions(view, sample, _indexed_refs(view, refs)):
-        comparison.outcomes.append(_ask(view, engine, question, scope, repo))
-        yield comparison
+        if not only or question.group in only:
+            comparison.outcomes.append(_ask(view, engine, question, scope, repo))
+            yield comparison
 
 
 def _commits(view: GitView, scope: Scope) -> list[str]:
@@ -264,6 +266,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--jobs", type=int, help="processes that read while indexing")
     parser.add_argument("--seed", type=int, default=1, help="chooses other words, paths, ranges")
+    parser.add_argument(
+        "--only", action="append", default=[], help="one group of questions, such as --only=-S"
+    )
     parser.add_argument("-o", "--output", type=Path, help="write the report here too, as text")
     options = parser.parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True, record=options.output is not None)
@@ -272,7 +277,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             view = stack.enter_context(GitView(options.path))
             engine, repo = _engine(stack, options, console)
             comparison = _told(
-                compare(view, engine, repo=repo, refs=options.refs, seed=options.seed), console
+                compare(
+                    view, engine, repo=repo, refs=options.refs, seed=options.seed, only=options.only
+                ),
+                console,
             )
     except (GovcSearchError, GitFailedError) as error:
         console.print(f"bench.compare: {error}", markup=False)

@@ -34,11 +34,11 @@ def _documented(view: GitView, question: Question, commit: str, *, git_only: boo
             return BINARY if found else None
         case "regex":
             lines = _changed_lines(view, commit)
-            return None if _matches_in_ascii(question.pattern, lines) else POSIX
+            return None if _matches_anyhow(question.pattern, lines) else POSIX
         case "message" | "author":
             what = "%B" if question.explain == "message" else "%aN <%aE>"
             lines = _printed(view, what, commit).split(b"\n")
-            return None if _matches_in_ascii(question.pattern, lines) else POSIX
+            return None if _matches_anyhow(question.pattern, lines) else POSIX
         case "dates":
             return DATES if b"" in _printed(view, "%at %ct", commit).split(b" ") else None
     return None
@@ -77,9 +77,20 @@ _CLASSES = {
 }
 
 
-def _matches_in_ascii(pattern: str, lines: list[bytes]) -> bool:
-    """Returns whether a line of ASCII alone matches: there all engines read a pattern alike."""
+def _matches_anyhow(pattern: str, lines: list[bytes]) -> bool:
+    """Returns whether a line matches whatever an engine takes for a letter beyond ASCII.
+
+    Lines that are not UTF-8 do not count: POSIX has no characters there, RE2 sees U+FFFD.
+    """
     for name, members in _CLASSES.items():
         pattern = pattern.replace(name, members)
-    found = re.compile(pattern.replace(r"\<", r"\b").replace(r"\>", r"\b").encode(), re.ASCII)
-    return any(line.isascii() and found.search(line.rstrip(b"\n")) for line in lines)
+    pattern = pattern.replace(r"\<", r"\b").replace(r"\>", r"\b")
+    narrow, wide = re.compile(pattern, re.ASCII), re.compile(pattern)
+    for line in lines:
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            continue
+        if narrow.search(text) and wide.search(text):
+            return True
+    return False

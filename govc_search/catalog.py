@@ -1,7 +1,8 @@
 """The tables, columns and functions that GQL knows: names, types, help, and how each is had.
 
 A column's `sql` is an expression over its table's `source` (aliased `b`) and the `joins` it
-names; a query joins only what its columns need. Every source sees the rows at `$as_of` and no
+names; a query joins only what its columns need. Counts are stored without sign and read with
+one: `insertions - deletions` may be negative. Every source sees the rows at `$as_of` and no
 later ones. All this is our own text: nothing a user writes is ever put into it.
 """
 
@@ -95,8 +96,8 @@ LINE_COLUMNS: Final[dict[str, tuple[str, str]]] = {
     "change_id": ("change_id", "change_id"),
     "hunk": ("hunk", "hunk"),
     "sign": ("-1::TINYINT", "1::TINYINT"),
-    "old_line": ("(old_start + unnest(range(old_lines)))::UINTEGER", "NULL::UINTEGER"),
-    "new_line": ("NULL::UINTEGER", "(new_start + unnest(range(new_lines)))::UINTEGER"),
+    "old_line": ("(old_start + unnest(range(old_lines)))::BIGINT", "NULL::BIGINT"),
+    "new_line": ("NULL::BIGINT", "(new_start + unnest(range(new_lines)))::BIGINT"),
     "text": ("unnest(string_split(removed, chr(10)))", "unnest(string_split(added, chr(10)))"),
     "ordinal": ("unnest(range(old_lines))", "unnest(range(new_lines))"),
 }
@@ -176,9 +177,9 @@ COMMITS: Final = Table(
         Column("message", TEXT, "the whole message", ("commit_message",), words=("subject", "body")),
         *_person("author", "authored", ("author_name",), ("authored_at", "author_when", "timestamp")),
         *_person("committer", "committed", ("committer_name",), ("committed_at", "committer_when")),
-        Column("files_changed", INTEGER, "number of changes; NULL where none were read"),
-        Column("insertions", INTEGER, "lines added; NULL where lines were not read", ("additions",)),
-        Column("deletions", INTEGER, "lines removed; NULL where lines were not read", ("removals",)),
+        Column("files_changed", INTEGER, "number of changes; NULL where none were read", sql="CAST(b.files_changed AS BIGINT)"),
+        Column("insertions", INTEGER, "lines added; NULL where lines were not read", ("additions",), sql="CAST(b.insertions AS BIGINT)"),
+        Column("deletions", INTEGER, "lines removed; NULL where lines were not read", ("removals",), sql="CAST(b.deletions AS BIGINT)"),
         Column("signature", TEXT, "kind of signature: gpg, ssh or x509; not verified"),
         Column("depth", TEXT, "what was read of it: none, paths or full"),
         Column("incomplete", TEXT, "why something is missing, else NULL"),
@@ -211,13 +212,13 @@ CHANGES: Final = Table(
         Column("name", TEXT, "last part of the path", sql="split_part(b.path, '/', -1)"),
         Column("extension", TEXT, "what follows the last dot of the name, lower case, else NULL", sql="nullif(lower(regexp_extract(b.path, '[^/]\\.([^./]+)$', 1)), '')"),
         Column("change_type", TEXT, "A added, M modified, D deleted, R renamed, C copied, T type changed"),
-        Column("similarity", INTEGER, "per cent kept by a rename or copy, else NULL"),
+        Column("similarity", INTEGER, "per cent kept by a rename or copy, else NULL", sql="CAST(b.similarity AS BIGINT)"),
         Column("old_mode", TEXT, "file mode before, octal; NULL when added"),
         Column("new_mode", TEXT, "file mode after, octal; NULL when deleted"),
         Column("old_blob", TEXT, "hash of the content before; NULL when added"),
         Column("new_blob", TEXT, "hash of the content after; NULL when deleted"),
-        Column("insertions", INTEGER, "lines added; NULL for binary files and where lines were not read", ("additions",)),
-        Column("deletions", INTEGER, "lines removed; NULL for binary files and where lines were not read", ("removals",)),
+        Column("insertions", INTEGER, "lines added; NULL for binary files and where lines were not read", ("additions",), sql="CAST(b.insertions AS BIGINT)"),
+        Column("deletions", INTEGER, "lines removed; NULL for binary files and where lines were not read", ("removals",), sql="CAST(b.deletions AS BIGINT)"),
         Column("is_binary", BOOLEAN, "git treats the file as binary"),
     ),
     aliases=("file_changes", "diffs_changes"),
@@ -231,21 +232,26 @@ CHANGES: Final = Table(
 
 _BEFORE = "b.change_id < (CAST($as_of AS UBIGINT) + 1) << 20"
 
+# Position, repository, hash and path come from the change that a hunk belongs to.
+_OF_A_HUNK = (
+    Column("change_id", INTEGER, "the change it belongs to"),
+    Column("position", INTEGER, "the commit's place in the log", sql="(b.change_id >> 20)"),
+    Column("repo", TEXT, "name of the repository", sql="f.repo", joins=("f",)),
+    Column("hash", TEXT, "hash of the commit", _HASH, sql="f.hash", joins=("f",)),
+    Column("path", TEXT, "path of the change", ("file_path", "filename"), sql="f.path", joins=("f",)),
+    Column("hunk", INTEGER, "number of the hunk within the change, from 0", sql="CAST(b.hunk AS BIGINT)"),
+)  # fmt: skip
+
 HUNKS: Final = Table(
     "hunks",
     "runs of removed and added lines, without context",
     "hunks",
     (
-        Column("change_id", INTEGER, "the change it belongs to"),
-        Column("position", INTEGER, "the commit's place in the log", sql="(b.change_id >> 20)"),
-        Column("repo", TEXT, "name of the repository", sql="f.repo", joins=("f",)),
-        Column("hash", TEXT, "hash of the commit", _HASH, sql="f.hash", joins=("f",)),
-        Column("path", TEXT, "path of the change", ("file_path", "filename"), sql="f.path", joins=("f",)),
-        Column("hunk", INTEGER, "number within the change, from 0"),
-        Column("old_start", INTEGER, "first removed line (without any: the line before)"),
-        Column("old_lines", INTEGER, "number of removed lines"),
-        Column("new_start", INTEGER, "first added line (without any: the line before)"),
-        Column("new_lines", INTEGER, "number of added lines"),
+        *_OF_A_HUNK,
+        Column("old_start", INTEGER, "first removed line (without any: the line before)", sql="CAST(b.old_start AS BIGINT)"),
+        Column("old_lines", INTEGER, "number of removed lines", sql="CAST(b.old_lines AS BIGINT)"),
+        Column("new_start", INTEGER, "first added line (without any: the line before)", sql="CAST(b.new_start AS BIGINT)"),
+        Column("new_lines", INTEGER, "number of added lines", sql="CAST(b.new_lines AS BIGINT)"),
         Column("heading", TEXT, "the line git shows after @@, most often the function", words=("heading",)),
         Column("removed", TEXT, "the removed lines; NULL without any", lines=("removed",)),
         Column("added", TEXT, "the added lines; NULL without any", lines=("added",)),
@@ -263,12 +269,7 @@ LINES: Final = Table(
     "removed and added lines, one row each",
     "hunks",
     (
-        Column("change_id", INTEGER, "the change it belongs to"),
-        Column("position", INTEGER, "the commit's place in the log", sql="(b.change_id >> 20)"),
-        Column("repo", TEXT, "name of the repository", sql="f.repo", joins=("f",)),
-        Column("hash", TEXT, "hash of the commit", _HASH, sql="f.hash", joins=("f",)),
-        Column("path", TEXT, "path of the change", ("file_path", "filename"), sql="f.path", joins=("f",)),
-        Column("hunk", INTEGER, "number of the hunk within the change, from 0"),
+        *_OF_A_HUNK,
         Column("sign", INTEGER, "+1 for an added line, -1 for a removed one"),
         Column("old_line", INTEGER, "line number before; NULL for added lines"),
         Column("new_line", INTEGER, "line number after; NULL for removed lines"),
@@ -320,7 +321,7 @@ TABLES: Final[tuple[Table, ...]] = (
             _REPO,
             Column("hash", TEXT, "hash of the commit", _HASH),
             Column("parent", TEXT, "hash of the parent"),
-            Column("ordinal", INTEGER, "number of the parent, from 0"),
+            Column("ordinal", INTEGER, "number of the parent, from 0", sql="CAST(b.ordinal AS BIGINT)"),
         ),
         where="b.position <= CAST($as_of AS UBIGINT)",
         position="b.position",
@@ -374,7 +375,7 @@ TABLES: Final[tuple[Table, ...]] = (
             Column("value", TEXT, "what stands after it"),
             Column("name", TEXT, "the name, where the value is Name <e-mail>"),
             Column("email", TEXT, "the e-mail, where the value is Name <e-mail>"),
-            Column("ordinal", INTEGER, "number within the commit, from 0"),
+            Column("ordinal", INTEGER, "number within the commit, from 0", sql="CAST(b.ordinal AS BIGINT)"),
         ),
         where="b.position <= CAST($as_of AS UBIGINT)",
         position="b.position",

@@ -114,6 +114,8 @@ class Engine:
                 progress(Progress("views", done, total, "records"))
 
         catch_up(self._log, [self._table, self._text], tell)
+        # Else the first query would wait for merges, or list the dictionary.
+        self._text.settle()
 
     # Writing
 

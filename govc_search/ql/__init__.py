@@ -1,10 +1,12 @@
 """GQL, from text to answer; the modules in the order data flows.
 
-X
-MATCH, `binder` gives every name a table, a column and a type (`bound`), `planner` decides which
-index serves which predicate (`plan`), `compiler` writes one DuckDB statement (its text holds no
-byte of the user's), `execute` runs it, `explain` shows the plan. `box` turns the search box
-into GQL. What these need from the stores is declared in `protocols`.
+`parser` turns text into a syntax tree (`ast`, made by `builder`), `match` does so for the little
+language inside MATCH. `binder` gives every name a table, a column and a type (`bound`):
+`expressions` operators, `names` columns, `calls` functions, `predicates` what asks for text and
+history. `planner` decides which index serves which predicate (`plan`), `compiler` writes one
+DuckDB statement (its text holds no byte of the user's), `execute` runs it or shows a `page` of
+the text index, `explain` shows the plan. `box` turns the search box into GQL. What these need
+from the stores is declared in `protocols`.
 """
 
 __all__: list[str] = []

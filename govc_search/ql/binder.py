@@ -31,7 +31,8 @@ class Scope:
     merged: dict[str, set[int]] = field(default_factory=dict)
     # What SELECT calls its items, for GROUP BY, HAVING, QUALIFY and ORDER BY.
     aliases: dict[str, bound.Expr] = field(default_factory=dict)
-    aggregates_allowed: bool = True
+    # The clause being bound where neither aggregates nor windows can stand, or nothing.
+    clause: str = ""
     # Text predicates met so far, for SCORE, HIGHLIGHT and SNIPPET.
     matches: list[bound.TextMatch] = field(default_factory=list)
 
@@ -181,8 +182,17 @@ class Binder:
             spans.append(item.expr.span)
             if item.alias:
                 scope.aliases.setdefault(item.alias.lower(), expr)
+        scope.clause = "GROUP BY"
         group = tuple(self._group_key(e, scope, exprs) for e in select.group_by)
+        scope.clause = ""
         having = x.condition(select.having, scope, "HAVING") if select.having else None
+        if select.having and having is not None and bound.has_window(having):
+            raise self.error(
+                "aggregate_place",
+                "a window cannot stand in HAVING",
+                select.having.span,
+                "use QUALIFY",
+            )
         qualify = x.condition(select.qualify, scope, "QUALIFY") if select.qualify else None
         result = bound.BoundSelect(
             tuple(names), tuple(exprs), relation, where, group,
@@ -197,7 +207,7 @@ class Binder:
         return result, scope
 
     def _where(self, where: ast.Expr, scope: Scope) -> tuple[bound.Expr, ...]:
-        scope.aggregates_allowed = False
+        scope.clause = "WHERE"
         parts = where.operands if isinstance(where, ast.And) else (where,)
         result: list[bound.Expr] = []
         for part in parts:
@@ -206,7 +216,7 @@ class Binder:
                 result += expr.operands
             else:
                 result.append(expr)
-        scope.aggregates_allowed = True
+        scope.clause = ""
         leaves = sum(
             1 for e in result for n in bound.walk(e) if isinstance(n, bound.Constant | bound.Column)
         )
@@ -235,12 +245,20 @@ class Binder:
             and isinstance(key.value, int)
             and not isinstance(key.value, bool)
         ):
-            return exprs[self._ordinal(key.value, len(exprs), key.span, "GROUP BY")]
+            ordinal = self._ordinal(key.value, len(exprs), key.span, "GROUP BY")
+            return self._of_one_row(exprs[ordinal], key.span)
         if isinstance(key, ast.Name) and len(key.parts) == 1:
             found = scope.aliases.get(key.parts[0].lower())
             if found is not None and names.find(key, scope, self.error) is None:
-                return found
+                return self._of_one_row(found, key.span)
         return self.expressions.bind(key, scope)
+
+    def _of_one_row(self, expr: bound.Expr, span: Span) -> bound.Expr:
+        if bound.has_aggregate(expr) or bound.has_window(expr):
+            raise self.error(
+                "aggregate_place", "GROUP BY takes what each row has, not what many make", span
+            )
+        return expr
 
     def _ordinal(self, number: int, count: int, span: Span, clause: str) -> int:
         if not 1 <= number <= count:
@@ -299,8 +317,12 @@ class Binder:
         if result in body.exprs:
             i = body.exprs.index(result)
             return bound.Output(i, body.types[i])
-        if body.group_by or any(bound.has_aggregate(e) for e in body.exprs):
+        if body.group_by or body.having is not None or any(map(bound.has_aggregate, body.exprs)):
             self._check_grouped(result, body.group_by, expr.span)
+        elif bound.has_aggregate(result) and not body.group_all:
+            raise self.error(
+                "aggregate_place", "ORDER BY takes no aggregate where nothing is grouped", expr.span
+            )
         return result
 
     def _count(self, expr: ast.Expr | None, clause: str) -> int | None:
@@ -387,7 +409,9 @@ class Binder:
         if item.kind == "cross":
             return bound.Join("cross", left, right, None)
         if item.on is not None:
+            scope.clause = "ON"
             on = self.expressions.condition(item.on, scope, "ON")
+            scope.clause = ""
         else:
             on = self._using(item, scope, left_relations, right_relations)
         if item.kind in ("semi", "anti"):

@@ -44,7 +44,7 @@ __all__ = [
     "TextMatch",
     "WindowCall",
     "constant",
-    "has_aggregate",
+    "has_aggregate", "has_window",
     "operands",
     "walk",
 ]  # fmt: skip
@@ -385,6 +385,11 @@ def has_aggregate(expr: Expr) -> bool:
         args = expr.function.args if isinstance(expr.function, Aggregate | Apply) else ()
         return any(map(has_aggregate, (*inner, *args)))
     return any(map(has_aggregate, operands(expr)))
+
+
+def has_window(expr: Expr) -> bool:
+    """Returns whether an expression looks at other rows through a window."""
+    return isinstance(expr, WindowCall) or any(map(has_window, operands(expr)))
 
 
 def operands(expr: Expr) -> Iterator[Expr]:

@@ -15,7 +15,7 @@ __all__ = ["build", "span_of"]
 
 # Long chains of one operator nest to the left, and the passes over the tree are recursive: what
 # is deeper than this could outgrow the stack.
-_CHAIN = 150
+_CHAIN = 100
 
 
 def build(tree: lark.Tree[lark.Token], text: str) -> ast.Statement:

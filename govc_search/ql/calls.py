@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CallBinder"]
 
+_NULLS = {
+    "TEXT": "CAST(NULL AS VARCHAR)",
+    "INTEGER": "CAST(NULL AS BIGINT)",
+    "DOUBLE": "CAST(NULL AS DOUBLE)",
+    "TIMESTAMP": "CAST(NULL AS TIMESTAMP)",
+}
+
 
 class CallBinder:
     """Binds calls for one `ExpressionBinder`."""
@@ -77,6 +84,7 @@ class CallBinder:
         if function.kind == "window":
             if call.over is None:
                 raise self.error("syntax_error", f"{function.name} needs OVER (...)", call.span)
+            self._check_place(function, call, scope)
             return self._window(bound.Apply(sql, tuple(args), returns), call, scope)
         if call.over or call.where or call.distinct or call.order:
             raise self.error("syntax_error", f"{function.name} is not an aggregate", call.span)
@@ -115,6 +123,11 @@ class CallBinder:
         if wanted == "TIMESTAMP":
             value = self.x.as_time(value, arg.span) if isinstance(value, bound.Constant) else value
         self.x.want(value, wanted, function.name, arg.span)
+        if wanted in _NULLS and isinstance(value, bound.Constant) and value.value is None:
+            # NULL alone does not say which of several functions of a name is meant.
+            return bound.Apply(_NULLS[wanted], (), wanted)
+        if wanted == "INTEGER" and not isinstance(value, bound.Constant):
+            return bound.Apply("CAST({0} AS BIGINT)", (value,), "INTEGER")
         if function.bounded and function.bounded[0] == i:
             limit = function.bounded[1]
             if not (
@@ -138,22 +151,30 @@ class CallBinder:
             return args[0].type.removesuffix("[]")
         return function.returns
 
+    def _check_place(self, function: catalog.Function, call: ast.Call, scope: Scope) -> None:
+        if scope.clause:
+            hint = "use HAVING, or a sub-query" if call.over is None else "use QUALIFY"
+            raise self.error(
+                "aggregate_place",
+                f"{function.name} cannot stand in {scope.clause}",
+                call.span,
+                hint if scope.clause == "WHERE" else "use a sub-query",
+            )
+
     def _aggregate(
         self, function: catalog.Function, sql: str, args: tuple[bound.Expr, ...], call: ast.Call,
         scope: Scope, returns: str,
     ) -> bound.Expr:  # fmt: skip
-        if not scope.aggregates_allowed and call.over is None:
-            raise self.error(
-                "aggregate_place",
-                f"{function.name} cannot stand in WHERE",
-                call.span,
-                "use HAVING, or a sub-query",
-            )
+        self._check_place(function, call, scope)
         if call.over is None and any(map(bound.has_aggregate, args)):
             raise self.error(
                 "aggregate_place", "an aggregate inside an aggregate", call.span, "use a sub-query"
             )
         where = self.x.condition(call.where, scope, "FILTER") if call.where else None
+        if call.over is None and any(map(bound.has_window, args)):
+            raise self.error(
+                "aggregate_place", "a window inside an aggregate", call.span, "use a sub-query"
+            )
         result = bound.Aggregate(
             sql, args, returns, call.distinct, self._order(call.order, scope), where
         )
@@ -169,13 +190,18 @@ class CallBinder:
                 for kind, e in (f.start, f.end or ("", None))
             ]
             frame = (f.unit, bounds[0][0], bounds[0][1], bounds[1][0] or None, bounds[1][1])
-        return bound.WindowCall(
+        result = bound.WindowCall(
             function,
             tuple(self.x.bind(p, scope) for p in call.over.partition),
             self._order(call.over.order, scope),
             frame,
             function.type,
         )
+        if any(map(bound.has_window, bound.operands(result))):
+            raise self.error(
+                "aggregate_place", "a window inside a window", call.span, "use a sub-query"
+            )
+        return result
 
     def _order(self, order: tuple[ast.OrderItem, ...], scope: Scope) -> tuple[bound.OrderKey, ...]:
         return tuple(

@@ -130,7 +130,9 @@ class _Compiler:
 
         Pages cut with LIMIT and OFFSET then add up to the whole.
         """
-        grouped = select.group_by or select.group_all or select.distinct
+        grouped = (
+            select.group_by or select.group_all or select.distinct or select.having is not None
+        )
         if grouped or any(map(bound.has_aggregate, select.exprs)):
             keys = [f"c{i}" for i in range(len(select.exprs))]
         else:

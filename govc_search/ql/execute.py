@@ -54,6 +54,9 @@ def run(gql: str, params: Params, snapshot: Snapshot, timeout: float | None = No
     """
     try:
         return _run(gql, params, snapshot, timeout)
+    except RecursionError:
+        # How much of the stack the caller has used up is not ours to know.
+        raise QueryError("query_too_deep", "the query nests too deep for the stack") from None
     except QueryError as e:
         # Index and graph know of the place that the plan gave them, not of the text.
         if e.span is not None and e.source is None:

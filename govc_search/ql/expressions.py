@@ -246,7 +246,7 @@ class ExpressionBinder:
             raise self.error(
                 "type_mismatch", f"{expr.op} takes a number, not {operand.type}", expr.span
             )
-        return bound.Apply(f"({expr.op} {{0}})", (operand,), operand.type)
+        return bound.Apply(f"({expr.op} {{0}})", (_signed(operand),), operand.type)
 
     def _binary(self, expr: ast.Binary, scope: Scope) -> bound.Expr:
         op = expr.op
@@ -265,6 +265,16 @@ class ExpressionBinder:
                 raise self.error("type_mismatch", f"{op} does not go with times", expr.span)
             if right.type == "TEXT" and isinstance(right, bound.Constant):
                 right = self.interval(str(right.value), expr.right.span)
+            if left.type == "TEXT":
+                left = self.as_time(left, expr.left.span)
+            days = {"INTEGER"} if kinds == {"DATE", "INTEGER"} else set()
+            if {left.type, right.type} - {*_TIMES, "INTERVAL", "NULL", "ANY"} - days:
+                raise self.error(
+                    "type_mismatch",
+                    f"{op} of a time takes an interval",
+                    expr.span,
+                    "such as INTERVAL '1 day'",
+                )
             if left.type in _TIMES and right.type in _TIMES:
                 return bound.Apply(
                     "({0} - {1})", (left, right), "INTERVAL" if "TIMESTAMP" in kinds else "INTEGER"
@@ -275,6 +285,7 @@ class ExpressionBinder:
             raise self.error("type_mismatch", f"{op} takes numbers, not {wrong}", expr.span)
         if kinds == {"INTERVAL"}:
             return bound.Apply(f"({{0}} {op} {{1}})", (left, right), "INTERVAL")
+        left, right = _signed(left), _signed(right)
         if op in "/%":
             # Division by zero is NULL, for whole numbers and others alike.
             kind = "DOUBLE" if op == "/" or "DOUBLE" in kinds else "INTEGER"
@@ -428,7 +439,7 @@ class ExpressionBinder:
         return bound.Apply("(" + " ".join(sql) + " END)", tuple(args), kind)
 
     def _cast(self, expr: ast.Cast, scope: Scope) -> bound.Expr:
-        base = expr.type.removesuffix("[]")
+        base = expr.type.rstrip("[]")
         lists = "[]" * (expr.type.count("[]"))
         name = base.split("(")[0]
         target = _CASTS.get(name)
@@ -446,9 +457,10 @@ class ExpressionBinder:
         ):
             # Here, not in DuckDB: its casts of date-times drop the offset.
             operand = self.as_time(operand, expr.operand.span)
-        return bound.Apply(
-            f"CAST({{0}} AS {target}{lists})", (operand,), _CAST_TYPES.get(target, target) + lists
-        )
+        kind = _CAST_TYPES.get(target, target) + lists
+        if not _castable(operand.type, kind):
+            raise self.error("type_mismatch", f"{operand.type} cannot be cast to {kind}", expr.span)
+        return bound.Apply(f"CAST({{0}} AS {target}{lists})", (operand,), kind)
 
     def part(self, text: str, span: Span) -> str:
         """Returns the part of a time that text names; raises unknown_part."""
@@ -518,6 +530,24 @@ class ExpressionBinder:
         ast.Index: _index,
         ast.ListLiteral: _list,
     }
+
+
+def _castable(source: str, target: str) -> bool:
+    if source in ("ANY", "NULL", "TEXT", target) or target == "TEXT":
+        return True
+    if source.endswith("[]") or source == "LIST" or target.endswith("[]"):
+        return source.endswith("[]") == target.endswith("[]") or source == "LIST"
+    numbers = {*_NUMBERS, "BOOLEAN"}
+    return {source, target} <= numbers or {source, target} <= _TIMES
+
+
+def _signed(expr: bound.Expr) -> bound.Expr:
+    """Returns a whole number that may be subtracted from: positions are stored without sign."""
+    if expr.type != "INTEGER" or isinstance(expr, bound.Constant):
+        return expr
+    if isinstance(expr, bound.Apply) and expr.sql.startswith(("({0} ", "CAST(")):
+        return expr  # arithmetic over what has a sign by now
+    return bound.Apply("CAST({0} AS BIGINT)", (expr,), "INTEGER")
 
 
 def _holes(first: int, end: int) -> str:

@@ -266,7 +266,8 @@ class PredicateBinder:
     def _contains(self, args: tuple[ast.Expr, ...], scope: Scope) -> bound.Expr:
         subject = self.x.bind(args[0], scope)
         if subject.type.endswith("[]"):
-            item = self.x.bind(args[1], scope)
+            kind = bound.DerivedColumn(0, 0, subject.type.removesuffix("[]"))
+            item = self.x.same([self.x.bind(args[1], scope), kind], args[1].span)[0]
             return bound.Apply("list_contains({0}, {1})", (subject, item), "BOOLEAN")
         self.x.want(subject, "TEXT", "contains", args[0].span)
         value = self.x.bind(args[1], scope)

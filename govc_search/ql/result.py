@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from govc_search.errors import UsageError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -43,7 +45,15 @@ class Result:
         return self._table
 
     def to_pandas(self) -> pd.DataFrame:
-        """Returns the rows as a pandas data frame; needs pandas."""
+        """Returns the rows as a pandas data frame; raises UsageError where pandas is missing."""
+        try:
+            import pandas  # noqa: F401 - an optional dependency, which Arrow asks for unclearly
+        except ImportError as error:
+            raise UsageError(
+                "pandas_missing",
+                "pandas is not installed",
+                hint="pip install 'govc-search[pandas]', or use to_arrow()",
+            ) from error
         return self._table.to_pandas()
 
     def explain(self) -> str:
