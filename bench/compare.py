@@ -42,9 +42,11 @@ _EXPLAINED = 2000
 class Scope:
     """What git walks in place of `--all`, and which commits both sides leave out.
 
+    `everything` is what the index was asked to hold, `selection` what of it can be compared.
     `inside` are the hashes that are compared, None for all. `feed` goes to git's input.
     """
 
+    everything: tuple[str, ...] = ("--all",)
     selection: tuple[str, ...] = ("--all",)
     feed: bytes = b""
     inside: frozenset[str] | None = None
@@ -52,11 +54,10 @@ class Scope:
 
     def command(self, question: Question) -> tuple[str, ...]:
         """Returns the command of a question for this scope."""
-        if not question.limited:
-            return question.command
+        walked = self.selection if question.limited else self.everything
         out: list[str] = []
         for argument in question.command:
-            out += self.selection if argument == "--all" else [argument]
+            out += walked if argument == "--all" else [argument]
         return tuple(out)
 
 
@@ -131,8 +132,13 @@ def compare(
     """
     scope = _scope(view, engine, repo, refs)
     comparison = Comparison(str(view.repository.path), scope)
-    sample = draw(view, _commits(view, scope), seed)
-    for question in questions(view, sample, _indexed_refs(view, refs)):
+    indexed = _indexed_refs(view, refs)
+    branch = view.repository.head().branch or b"HEAD"
+    if indexed is not None and not {"HEAD", branch.decode("utf-8", "replace")} & indexed:
+        # What is not indexed is not asked for.
+        view.head = None
+    sample = draw(view, _commits(view, scope), seed, scope.everything)
+    for question in questions(view, sample, indexed):
         if not only or question.group in only:
             comparison.outcomes.append(_ask(view, engine, question, scope, repo))
             yield comparison
@@ -167,7 +173,9 @@ def _scope(view: GitView, engine: Engine, repo: str | None, refs: Sequence[str])
     walked; what is incomplete even there is left out of both sides.
     """
     tips: tuple[str, ...] = ("--all",)
-    if refs:
+    if list(refs) == ["HEAD"]:
+        tips = ("HEAD",)
+    elif refs:
         commits = {r.commit for r in view.repository.refs(refs) if r.commit is not None}
         tips = tuple(sorted(commits))
     incomplete = engine.query(
@@ -175,7 +183,8 @@ def _scope(view: GitView, engine: Engine, repo: str | None, refs: Sequence[str])
     )
     left_out = {str(h) for (h,) in incomplete}
     if not left_out:
-        return Scope(tips)
+        return Scope(tips, tips)
+    everything = tips
     if not refs:
         tips = ("--branches", "--tags")
     try:
@@ -186,13 +195,14 @@ def _scope(view: GitView, engine: Engine, repo: str | None, refs: Sequence[str])
     what = "branches and tags" if not refs else "the refs indexed"
     if not inside & left_out:
         note = f"{what} only: {len(left_out):,} other commits are incomplete"
-        return Scope(tips, b"", frozenset(inside), note)
+        return Scope(everything, tips, b"", frozenset(inside), note)
     whole = inside - left_out
     note = (
         f"{what} only, without {len(inside & left_out):,} incomplete commits, given to git by hash"
     )
     feed = "".join(f"{h}\n" for h in sorted(whole)).encode()
-    return Scope(("--no-walk=unsorted", "--stdin"), feed, frozenset(whole), note)
+    selection = ("--no-walk=unsorted", "--stdin")
+    return Scope(everything, selection, feed, frozenset(whole), note)
 
 
 def _ask(

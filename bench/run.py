@@ -33,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
     parser.add_argument("path", type=Path, help="the repository")
     parser.add_argument("--name", help="what the result is called; by default after the path")
-    parser.add_argument("--data", type=Path, help="where the index of HEAD is kept; one that is there is taken")
+    parser.add_argument(
+        "--data", type=Path, help="where the index of HEAD is kept; one that is there is taken"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="where results are kept")
     parser.add_argument("--seed", type=int, default=1, help="chooses other words and paths")
     options = parser.parse_args(arguments)

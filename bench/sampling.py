@@ -37,8 +37,13 @@ class Sample:
     ranges: tuple[str, ...]
 
 
-def draw(view: GitView, commits: Sequence[str], seed: int = 1) -> Sample:
-    """Returns a sample of the commits given, which git must be able to compare."""
+def draw(
+    view: GitView, commits: Sequence[str], seed: int = 1, tips: Sequence[str] = ("--all",)
+) -> Sample:
+    """Returns a sample of the commits given, which git must be able to compare.
+
+    Ranges are drawn from what the `tips` lead to.
+    """
     random = Random(seed)
     if not commits:
         return Sample((), (), (), (), (), (), ())
@@ -57,7 +62,7 @@ def draw(view: GitView, commits: Sequence[str], seed: int = 1) -> Sample:
         author_patterns=_author_patterns(_texts(people.output)),
         files=files,
         directories=directories,
-        ranges=_ranges(view, random),
+        ranges=_ranges(view, random, tips),
     )
 
 
@@ -261,7 +266,7 @@ def _askable(path: str) -> bool:
     return "\ufffd" not in path and "\n" not in path and not path.startswith(":")
 
 
-def _ranges(view: GitView, random: Random) -> tuple[str, ...]:
+def _ranges(view: GitView, random: Random, tips: Sequence[str]) -> tuple[str, ...]:
     if view.head is None:
         return ()
     listed = _names(view, "HEAD")
@@ -273,9 +278,10 @@ def _ranges(view: GitView, random: Random) -> tuple[str, ...]:
         found += [f"{older}..{newer}", f"{older[:12]}...{newer[:12]}"]
     some = random.sample(listed, min(3, len(listed)))
     found.append(" ".join([f"^{some[0]}", *some[1:], "HEAD"]))
-    everywhere = _names(view, "--all", "--no-merges")
+    everywhere = _names(view, *tips, "--no-merges")
     found.append(f"HEAD...{random.choice(everywhere)}" if everywhere else "HEAD")
-    names = [n for n in view.refs if n.startswith(b"refs/tags/")]
+    # Of some refs only, tags may be known by hash but not by name.
+    names = [n for n in view.refs if n.startswith(b"refs/tags/") and "--all" in tips]
     commits = set(everywhere)
     tags = [
         name.decode().removeprefix("refs/tags/")

@@ -35,6 +35,8 @@ from govc_search.store.table import Table
 
 __all__ = ["Engine", "IndexReport", "Progress", "Status", "open_engine", "to_gql"]
 
+_LONGEST = 366 * 86_400.0
+
 Tell = Callable[[Progress], None] | None
 
 
@@ -56,14 +58,22 @@ def open_engine(
     *,
     settings: Mapping[str, int | float | str] | None = None,
     create: bool = True,
+    accept_loss: bool = False,
     progress: Tell = None,
 ) -> Engine:
     """Returns the engine of a data directory, which is made where there is none.
 
     Views that lag behind the log (after a crash, or because one was damaged) catch up first.
-    Raises BusyError while another process holds the directory, StoreError where it is damaged.
+    Raises BusyError while another process holds the directory, StoreError where it is damaged;
+    with `accept_loss` views that hold more than the log does are made anew from what it holds.
     """
-    return Engine(Path(directory), Settings(settings), create=create, progress=progress)
+    return Engine(
+        Path(directory),
+        Settings(settings),
+        create=create,
+        accept_loss=accept_loss,
+        progress=progress,
+    )
 
 
 class Engine:
@@ -73,9 +83,16 @@ class Engine:
     """
 
     def __init__(
-        self, directory: Path, settings: Settings, *, create: bool = True, progress: Tell = None
+        self,
+        directory: Path,
+        settings: Settings,
+        *,
+        create: bool = True,
+        accept_loss: bool = False,
+        progress: Tell = None,
     ) -> None:
         self.settings = settings
+        self._accept_loss = accept_loss
         self.warnings: list[str] = []
         self._plans: dict[Hashable, Any] = {}
         self._writing = threading.Lock()
@@ -101,10 +118,18 @@ class Engine:
         self._text = self._open_text()
         self._resources.callback(self._close_text)
         self._graphs = Graphs(self._table)
-        # A view ahead of the log has seen records that a crash took away before they were
-        # acknowledged, or belongs to another log: what it holds cannot be trusted.
+        # A view is only ever fed what the log holds durably: where it is ahead, acknowledged
+        # records are gone from the log, and the view may be all that is left of them.
         for part, view in (("table", self._table), ("text", self._text)):
             if view.checkpoint > self._log.last:
+                if not self._accept_loss:
+                    raise StoreError(
+                        "log_incomplete",
+                        f"the log in {self.directory} ends at position {self._log.last}, and the"
+                        f" {part} holds records up to {view.checkpoint}: the log lost some",
+                        hint="restore log/ from a copy, or `govc-search rebuild --accept-loss`"
+                        " to go on with what the log still holds",
+                    )
                 self.warnings.append(f"the {part} was ahead of the log and is made anew from it")
                 self._remake(part)
 
@@ -155,6 +180,14 @@ class Engine:
         """Makes a view anew from the log: `table`, `text`, or both."""
         _one_of("part", part, ("table", "text"))
         with self._at_work():
+            # A view is not given up for a log that cannot replace it.
+            damage = self._log.verify().damage
+            if damage:
+                raise StoreError(
+                    "log_damaged",
+                    f"nothing is rebuilt, since the log is damaged: {damage[0]}",
+                    hint="restore log/ from a copy, or index again into an empty directory",
+                )
             for name in (part,) if part else ("table", "text"):
                 with self._views.replaced():
                     self._remake(name)
@@ -230,6 +263,8 @@ class Engine:
         predicate is scanned; the rows are the same. `timeout` in seconds overrides the setting
         deadline_seconds. Raises QueryError and DeadlineError.
         """
+        if timeout is not None and not 0 < timeout <= _LONGEST:
+            raise UsageError("invalid_argument", "timeout takes seconds, from above 0 to a year")
         with self._views.read():
             as_of = self.as_of
             expansions = self.settings.size("expansions")
@@ -465,6 +500,8 @@ class _Graph:
             try:
                 found.append(graph.resolve(name, revision))
             except QueryError as e:
+                if e.code != "unknown_revision":
+                    raise
                 error = e
         if not found:
             raise error or QueryError(

@@ -79,7 +79,6 @@ TRAILER: Final = pa.struct(
 )
 
 
-
 def _person(who: str) -> list[pa.Field]:
     return [
         pa.field(who, pa.binary(), nullable=False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from govc_search.errors import UsageError
@@ -26,13 +26,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("query_leaves", 1_024, "most leaves in one condition"),
     Setting("fuzzy_words", 8, "most fuzzy words in one text predicate"),
     Setting("pattern_length", 1_000, "longest text pattern, in characters"),
-    Setting("expansions", 4_096, "most index terms that one prefix, fuzzy word or /regex/ may widen to"),
+    Setting(
+        "expansions", 4_096, "most index terms that one prefix, fuzzy word or /regex/ may widen to"
+    ),
     Setting("deadline_seconds", 30.0, "how long one query may run"),
-    Setting("commit_patch_bytes", 64 << 20, "patch text of one commit beyond which its lines are not indexed; one line counts as 32 bytes at least"),
+    Setting(
+        "commit_patch_bytes",
+        64 << 20,
+        "patch text of one commit beyond which its lines are not indexed; one line counts as 32 bytes at least",
+    ),
     Setting("frame_bytes", 8 << 20, "patch text gathered into one log frame"),
     Setting("segment_bytes", 256 << 20, "size at which the log starts a new segment"),
-    Setting("text_heap_bytes", 192 << 20, "memory of the text index writer"),
-    Setting("table_memory_bytes", 512 << 20, "memory limit of the columnar table"),
+    Setting("text_heap_bytes", 128 << 20, "memory of the text index writer"),
+    Setting("table_memory_bytes", 384 << 20, "memory limit of the columnar table"),
 )
 
 
@@ -47,7 +53,9 @@ class Settings(Mapping[str, int | float]):
                 raise UsageError(
                     "unknown_setting",
                     f'no setting "{name}"',
-                    hint=f'did you mean "{near[0]}"?' if near else "`govc-search settings` lists them",
+                    hint=f'did you mean "{near[0]}"?'
+                    if near
+                    else "`govc-search settings` lists them",
                 )
             kind = type(self._values[name])
             try:
@@ -62,7 +70,7 @@ class Settings(Mapping[str, int | float]):
     def __getitem__(self, name: str) -> int | float:
         return self._values[name]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
     def __len__(self) -> int:

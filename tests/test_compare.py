@@ -106,6 +106,26 @@ def test_one_of_several_repositories_is_compared_alone(tmp_path: Path) -> None:
     assert main([str(tmp_path), *data]) == 2
 
 
+@pytest.mark.parametrize("refs", [["HEAD"], ["side"], ["tags/v1", "side"]])
+def test_only_what_was_asked_to_be_indexed_is_compared(
+    tmp_path: Path, engine: Engine, refs: list[str]
+) -> None:
+    repo = Builder(tmp_path / "repo")
+    for i in range(4):
+        repo.write("a.txt", b"line\n" * (i + 1))
+        repo.commit(f"commit {i}")
+        repo.git("tag", f"v{i}")
+    repo.git("checkout", "-q", "-b", "side", "v0")
+    repo.write("side.txt", b"line\n")
+    repo.commit("on a side")
+    repo.git("checkout", "-q", "main")
+    engine.index(repo.path, refs=refs, jobs=1)
+    with GitView(repo.path) as view:
+        comparison = list(compare(view, engine, refs=refs))[-1]
+    assert not wrong(comparison)
+    assert not [o.verdict for o in comparison.outcomes if o.failed]
+
+
 def test_an_index_that_lacks_a_commit_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

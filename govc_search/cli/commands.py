@@ -57,7 +57,9 @@ def _progress(invocation: Invocation, label: str) -> ProgressView:
 
 
 @contextmanager
-def _opened(invocation: Invocation, output: Output, *, create: bool = False) -> Iterator[Engine]:
+def _opened(
+    invocation: Invocation, output: Output, *, create: bool = False, accept_loss: bool = False
+) -> Iterator[Engine]:
     """Opens the data directory, which only `index` makes."""
     if not create and not invocation.data.exists():
         raise StoreError(
@@ -69,7 +71,13 @@ def _opened(invocation: Invocation, output: Output, *, create: bool = False) -> 
 
     settings = Settings(invocation.settings)
     with _progress(invocation, "opening") as progress:
-        engine = open_engine(invocation.data, settings=settings, create=create, progress=progress)
+        engine = open_engine(
+            invocation.data,
+            settings=settings,
+            create=create,
+            accept_loss=accept_loss,
+            progress=progress,
+        )
     with engine:
         for warning in engine.warnings:
             output.warn(warning)
@@ -415,12 +423,17 @@ def verify(invocation: Invocation) -> int:
 
 @cli.command()
 @click.argument("part", required=False, type=click.Choice(("table", "text")))
+@click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Go on with what the log still holds, where the table or text index holds more.",
+)
 @shared_options
 @_with_invocation
-def rebuild(invocation: Invocation, part: str | None) -> None:
+def rebuild(invocation: Invocation, part: str | None, accept_loss: bool) -> None:  # noqa: FBT001
     """Make the table, the text index, or both, anew from the log."""
     output = Output(invocation)
-    with _opened(invocation, output) as engine:
+    with _opened(invocation, output, accept_loss=accept_loss) as engine:
         with _progress(invocation, "rebuild") as progress:
             engine.rebuild(part, progress)
         as_of = engine.status().as_of

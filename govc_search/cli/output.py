@@ -32,6 +32,8 @@ class Output:
     def __init__(self, invocation: Invocation) -> None:
         path = invocation.output
         self._path = None if path is None or str(path) == "-" else path
+        if self._path is not None and not self._path.name:
+            raise UsageError("cannot_write", "-o takes the name of a file")
         self._quiet = invocation.quiet
         self._colour = invocation.colour
         suffix = self._path.suffix if self._path is not None else ""

@@ -89,7 +89,10 @@ class ChangedText:
         compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False)
         records = np.zeros(len(keep), _RECORD)
         records["change_id"] = ids[keep]
-        for side, edges_, some in (("removed", removed_edges, removed_some), ("added", added_edges, added_some)):
+        for side, edges_, some in (
+            ("removed", removed_edges, removed_some),
+            ("added", added_edges, added_some),
+        ):
             length = np.diff(edges_)[keep]
             if length.max(initial=0) > _MAX:
                 raise StoreError("change_too_large", "a change has more than 2 GiB of lines")
@@ -111,7 +114,7 @@ class ChangedText:
             (self._data_file, self._frames),
             (self._index_file, [records.tobytes() for records in self._pending]),
         ):
-            with open(file, "ab") as out:
+            with file.open("ab") as out:
                 out.writelines(parts)
                 out.flush()
                 os.fsync(out.fileno())
@@ -147,7 +150,7 @@ class Frames:
         self._records = records[order]
         self._map: mmap.mmap | bytes = b""
         if count:
-            with open(data_file, "rb") as file:
+            with data_file.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def matching(
@@ -199,7 +202,9 @@ _Test = Callable[[Ids, "list[bytes | None]", "list[bytes | None]"], Ids]
 def _tests(sides: Sequence[str], mode: str, pattern: str) -> _Test:
     needle = pattern.encode()
 
-    def chosen(removed: list[bytes | None], added: list[bytes | None]) -> Iterator[list[bytes | None]]:
+    def chosen(
+        removed: list[bytes | None], added: list[bytes | None]
+    ) -> Iterator[list[bytes | None]]:
         if "removed" in sides:
             yield removed
         if "added" in sides:
@@ -214,7 +219,9 @@ def _tests(sides: Sequence[str], mode: str, pattern: str) -> _Test:
     def regex(ids: Ids, removed: list[bytes | None], added: list[bytes | None]) -> Ids:
         hits = np.zeros(len(ids), np.bool_)
         for texts in chosen(removed, added):
-            found = pc.match_substring_regex(pa.array(texts, pa.large_binary()).cast(pa.large_string()), pattern)
+            found = pc.match_substring_regex(
+                pa.array(texts, pa.large_binary()).cast(pa.large_string()), pattern
+            )
             hits |= found.fill_null(False).to_numpy(zero_copy_only=False)
         return ids[hits]
 

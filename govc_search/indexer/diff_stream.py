@@ -144,10 +144,24 @@ class DiffStream:
         except _TooLargeError as large:
             return Answer(large.head, Diff(large.raw, None), "too_large")
         except _StreamError as error:
-            return Answer(None, None, str(error))
+            return Answer(None, self._changes_of(name), str(error))
         finally:
             self.close()
         return Answer(head, diff, None)
+
+    def _changes_of(self, name: str) -> Diff | None:
+        """Returns the change list without renames, which needs no blob, or None."""
+        if self._settings.depth == "none":
+            return None
+        merges = "first-parent" if self._settings.merges == "first-parent" else "off"
+        done = run_git(
+            self._settings.view,
+            [
+                *("diff-tree", "--root", "-r", "--no-renames", "--raw", "-z", "--no-abbrev"),
+                *("--no-commit-id", "--ignore-submodules=none", f"--diff-merges={merges}", name),
+            ],
+        )
+        return Diff(done.stdout, None) if done.returncode == 0 else None
 
     def _read(self, name: str, following: str) -> tuple[bytes, Diff]:
         start = self._nonce + b"C" + name.encode() + b"\0"

@@ -24,8 +24,7 @@ import tantivy
 
 from govc_search import analysis
 from govc_search.records import CHANGE_BITS
-from govc_search.store.rows import transcoded
-from govc_search.store.rows import decode, split_message
+from govc_search.store.rows import decode, split_message, transcoded
 
 __all__ = [
     "BAGS",

@@ -157,6 +157,12 @@ class _Run:
         existing = self.known.repository_at(self.url)
         own = Path(self.url).name.removesuffix(".git")
         name = wanted or existing or own or "repository"
+        if existing is not None and name != existing:
+            raise UsageError(
+                "already_indexed",
+                f'{self.url} is indexed as "{existing}" already',
+                hint="leave --name out, or every commit of it would count twice",
+            )
         other = self.known.repository(name)
         if other is not None and other["url"] != self.url:
             raise UsageError(

@@ -95,10 +95,6 @@ class TextSnapshot:
         """Returns the number of documents."""
         return self._tables[table].documents
 
-    def documents(self, table: str) -> int:
-        """Returns the number of documents of an index."""
-        return self._tables[table].documents
-
     def with_lines(
         self,
         ids: Ids,

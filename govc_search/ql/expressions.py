@@ -542,8 +542,8 @@ def _castable(source: str, target: str) -> bool:
 
 
 def _signed(expr: bound.Expr) -> bound.Expr:
-    """Returns a whole number that may be subtracted from: positions are stored without sign."""
-    if expr.type != "INTEGER" or isinstance(expr, bound.Constant):
+    """Returns a whole number of 64 bits with a sign, which positions and literals alone have not."""
+    if expr.type != "INTEGER":
         return expr
     if isinstance(expr, bound.Apply) and expr.sql.startswith(("({0} ", "CAST(")):
         return expr  # arithmetic over what has a sign by now

@@ -86,12 +86,15 @@ def _unknown_column(name: ast.Name, scope: Scope, error: MakeError) -> QueryErro
     hint = f'did you mean "{near[0]}"?' if near else None
     if owners:
         hint = f"it is in {', '.join(owners[:4])}"
-    return error(
+    problem = error(
         "unknown_column",
         f'no column "{wanted}"' + (f" in {where}" if where else ""),
         name.span,
         hint,
     )
+    if hint is None and (problem.source or "").startswith('"', name.span.start):
+        problem.hint = f"text takes single quotes: '{wanted}'"
+    return problem
 
 
 def _column_of(

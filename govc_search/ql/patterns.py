@@ -233,9 +233,10 @@ def _shown(code: int) -> str:
 def glob(pattern: str) -> str:
     """Returns the RE2 pattern of a git `:(glob)` pattern with `{a,b}` alternatives.
 
-    Without a `/` it matches the last part of a path, else the whole path.
+    Without a `/` it matches the last part of a path, else the whole path; a `/` in front stands
+    for the top.
     """
-    body = "".join(_glob_parts(pattern))
+    body = "".join(_glob_parts(pattern.removeprefix("/")))
     result = rf"(?s)(?:\A|/){body}\z" if "/" not in pattern else rf"(?s)\A{body}\z"
     check(result)
     return result
@@ -298,6 +299,7 @@ def _quote(c: str) -> str:
 
 def glob_prefix(pattern: str) -> str:
     """Returns the directory part that every path matching `pattern` begins with, perhaps empty."""
+    pattern = pattern.removeprefix("/")
     if "/" not in pattern:
         return ""
     plain = re.match(r"[^*?\[{\\]*", pattern)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -46,14 +47,12 @@ class Result:
 
     def to_pandas(self) -> pd.DataFrame:
         """Returns the rows as a pandas data frame; raises UsageError where pandas is missing."""
-        try:
-            import pandas  # noqa: F401 - an optional dependency, which Arrow asks for unclearly
-        except ImportError as error:
+        if find_spec("pandas") is None:
             raise UsageError(
                 "pandas_missing",
                 "pandas is not installed",
                 hint="pip install 'govc-search[pandas]', or use to_arrow()",
-            ) from error
+            )
         return self._table.to_pandas()
 
     def explain(self) -> str:

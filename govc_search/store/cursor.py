@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import duckdb
 import pyarrow as pa
@@ -14,12 +16,16 @@ from govc_search.errors import DeadlineError, QueryError, StoreError
 
 __all__ = ["Cursor", "Stream", "reason"]
 
+_AGAIN_SECONDS: Final = 0.01
+
 
 class Cursor:
     """Runs the statements of one request; `interrupt` may come from any thread."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self._stopped = False
+        self._stopping = threading.Lock()
 
     def query(
         self,
@@ -33,6 +39,7 @@ class Cursor:
         DeadlineError `interrupted`, and QueryError `evaluation_failed` or `out_of_memory`.
         """
         named = relations or {}
+        self._start()
         try:
             for name, rows in named.items():
                 self._connection.register(name, rows)
@@ -43,9 +50,11 @@ class Cursor:
                 # The relation holds its result open until it is let go.
                 del result
             finally:
+                self._heed()
                 self._connection.execute("ROLLBACK")
             return table
         except duckdb.Error as error:
+            self._heed()
             raise _reading_failed(error) from error
         finally:
             for name in named:
@@ -63,6 +72,7 @@ class Cursor:
         One stream is open at a time; it is closed before the cursor is used again.
         """
         named = tuple(relations or {})
+        self._start()
         try:
             for name in named:
                 self._connection.register(name, (relations or {})[name])
@@ -72,15 +82,40 @@ class Cursor:
             del result
             return Stream(self._connection, reader, named)
         except duckdb.Error as error:
+            self._heed()
             _end(self._connection, named)
             raise _reading_failed(error) from error
 
     def interrupt(self) -> None:
-        """Stops the statement that runs, which then raises DeadlineError."""
-        self._connection.interrupt()
+        """Stops the statement that runs, or else the next one, which then raises DeadlineError."""
+        with self._stopping:
+            if self._stopped:
+                return
+            self._stopped = True
+        threading.Thread(target=self._insist, name="interrupt", daemon=True).start()
+
+    def _insist(self) -> None:
+        # The database forgets an interrupt that comes between two steps of a statement.
+        while True:
+            with self._stopping:
+                if not self._stopped:
+                    return
+                self._connection.interrupt()
+            time.sleep(_AGAIN_SECONDS)
+
+    def _heed(self) -> bool:
+        """Returns whether there was an interrupt, which has then had its effect."""
+        with self._stopping:
+            stopped, self._stopped = self._stopped, False
+        return stopped
+
+    def _start(self) -> None:
+        if self._heed():
+            raise DeadlineError("interrupted", "the query was interrupted")
 
     def close(self) -> None:
         """Closes the cursor's connection."""
+        self._heed()
         self._connection.close()
 
     def __enter__(self) -> Self:

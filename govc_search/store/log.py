@@ -400,11 +400,14 @@ class Log:
                     f" {frames[-1].last + 1 if frames else segment.first} to {after.first - 1}"
                     " cannot be read",
                 )
+            # Kept aside: whoever knows better than a torn write can still look at it.
+            aside = segment.path.with_name(f"{segment.path.name}.cut-{offset}")
+            aside.write_bytes(os.pread(fd, size - offset, offset))
             os.ftruncate(fd, offset)
             os.fsync(fd)
         message = (
             f"cut {size - offset} bytes of a write that was not finished at offset {offset} of"
-            f" log segment {segment.path.name}"
+            f" log segment {segment.path.name}; they are kept as {aside.name}"
         )
         self.warnings.append(message)
         _logger.warning("%s", message)
