@@ -6,15 +6,14 @@ import difflib
 import math
 import re
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import lark
 
 from govc_search import analysis, textquery
 from govc_search.errors import QueryError, Span
-from govc_search.grammar_files import read_grammar
 from govc_search.ql import patterns
+from govc_search.ql.grammar import parser_of
 
 __all__ = ["fuzzy", "parse", "phrase", "search"]
 
@@ -22,12 +21,8 @@ Fields = tuple[str, ...]
 _NESTING = 32
 
 
-@cache
 def _grammar() -> lark.Lark:
-    return lark.Lark(
-        read_grammar("match.lark"), parser="lalr", lexer="contextual", propagate_positions=True,
-        maybe_placeholders=False,
-    )  # fmt: skip
+    return parser_of("match.lark")
 
 
 def parse(text: str, fields: Fields, columns: Mapping[str, Fields]) -> textquery.Node:

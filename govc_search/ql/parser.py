@@ -9,9 +9,9 @@ from functools import cache, lru_cache
 import lark
 
 from govc_search.errors import QueryError, Span
-from govc_search.grammar_files import read_grammar
 from govc_search.ql import ast
 from govc_search.ql.builder import build, span_of
+from govc_search.ql.grammar import parser_of
 
 __all__ = ["keywords", "on_one_line", "parse"]
 
@@ -20,15 +20,8 @@ __all__ = ["keywords", "on_one_line", "parse"]
 _DEPTH = 200
 
 
-@cache
 def _grammar() -> lark.Lark:
-    return lark.Lark(
-        read_grammar("gql.lark"),
-        parser="lalr",
-        lexer="contextual",
-        propagate_positions=True,
-        maybe_placeholders=False,
-    )
+    return parser_of("gql.lark")
 
 
 @cache
