@@ -97,7 +97,13 @@ class Run:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env=os.environ | {"GOVC_SEARCH_TEST": self.mark, "PYTHONPATH": str(ROOT)},
+            env=os.environ
+            | {
+                "GOVC_SEARCH_TEST": self.mark,
+                "PYTHONPATH": str(ROOT),
+                # What a killed process leaves behind goes with the test's own directory.
+                "TMPDIR": str(Path(self.told["data"]).parent),
+            },
         )
 
     def end(self) -> tuple[int, list[str], str]:
@@ -252,7 +258,8 @@ NAMED: dict[str, list[Point]] = {
 # How far each view is when another dies is a matter of luck: these are met from the start.
 IN_THE_VIEWS: list[Point] = [
     ("table", 2, "before"),
-    ("table", 2, "after"),
+    ("transaction", 2, "before"),
+    ("transaction", 2, "after"),
     ("lines", 2, "before"),
     ("lines", 1, "after"),
     ("writer", 1, "before"),
