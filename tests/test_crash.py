@@ -300,6 +300,21 @@ def test_killed_while_commits_are_amended(deeper: Undisturbed, tmp_path: Path) -
     finish(tmp_path / "data", told, deeper.content)
 
 
+def test_killed_between_deletions_and_their_commit(deeper: Undisturbed, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    told = deeper.start(data)
+    seen: set[Path] = set()
+    for _ in range(3):
+        run = Run(told)
+        # Written just before the commit that names them.
+        while not (found := set(data.glob("text/*/*.del")) - seen) and run.process.poll() is None:
+            time.sleep(0.0002)
+        run.process.kill()
+        run.end()
+        seen |= found
+    finish(data, told, deeper.content)
+
+
 def test_killed_while_a_view_is_rebuilt(deeper: Undisturbed, tmp_path: Path) -> None:
     told = deeper.start(tmp_path / "data")
     fill(tmp_path / "data", Path(told["repo"]), diffs="full")

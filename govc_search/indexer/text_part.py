@@ -95,6 +95,9 @@ class TextPart:
         """Returns the writer, which lives as long as the view: dropping it aborts merges."""
         if self._writer is None:
             self._writer = self._index.writer(self._heap, 1)
+            # A crash may have left files of a commit that was not finished. The same deletions,
+            # made again, have a file of the same name, and the library does not overwrite it.
+            self._writer.garbage_collect_files()
         return self._writer
 
     def apply(self, entry: Entry) -> None:
@@ -185,6 +188,7 @@ class TextPart:
         """Drops what was applied since the last commit."""
         if self._writer is not None:
             self._writer.rollback()
+            self._writer.garbage_collect_files()
         if self._lines is not None:
             self._lines.rollback()
         self.applied = self.checkpoint

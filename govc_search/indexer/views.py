@@ -125,20 +125,22 @@ class Feeder:
         trace: TracebackType | None,
     ) -> None:
         interrupt: KeyboardInterrupt | None = None
-        for waiting, end in zip(self._queues, self._ends, strict=True):
-            told = False
-            while not end.is_set():
-                try:
-                    if told:
+        untold = list(zip(self._queues, self._ends, strict=True))
+        while not all(end.is_set() for end in self._ends):
+            try:
+                # All are told before any is waited for: they end side by side.
+                if untold:
+                    waiting, end = untold[0]
+                    with contextlib.suppress(queue.Full):
+                        if not end.is_set():
+                            waiting.put(None, timeout=0.2)
+                        untold.pop(0)
+                else:
+                    for end in self._ends:
                         end.wait()
-                    else:
-                        waiting.put(None, timeout=0.2)
-                        told = True
-                except queue.Full:
-                    continue
-                except KeyboardInterrupt as again:
-                    self._hurry.set()
-                    interrupt = again
+            except KeyboardInterrupt as again:
+                self._hurry.set()
+                interrupt = again
         if interrupt is not None:
             raise interrupt
         if kind is None:
