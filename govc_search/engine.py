@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,11 +23,12 @@ from govc_search.indexer.pipeline import (
     index_repository,
 )
 from govc_search.indexer.text import TextIndex
-from govc_search.indexer.views import catch_up
+from govc_search.indexer.views import Feeder, catch_up
 from govc_search.ql.box import to_gql
 from govc_search.ql.execute import Snapshot, run
 from govc_search.ql.protocols import Ids
 from govc_search.ql.result import Result
+from govc_search.readers import Readers
 from govc_search.settings import Settings
 from govc_search.store.graph import Graphs
 from govc_search.store.log import Log
@@ -35,6 +37,8 @@ from govc_search.store.table import Table
 
 __all__ = ["Engine", "IndexReport", "Progress", "Status", "open_engine", "to_gql"]
 
+# The views, by the names of their directories.
+PARTS = ("table", "text")
 _LONGEST = 366 * 86_400.0
 
 Tell = Callable[[Progress], None] | None
@@ -96,7 +100,7 @@ class Engine:
         self.warnings: list[str] = []
         self._plans: dict[Hashable, Any] = {}
         self._writing = threading.Lock()
-        self._views = _Views()
+        self._readers = Readers()
         self._resources = ExitStack()
         try:
             self._home = self._resources.enter_context(DataDirectory.open(directory, create))
@@ -113,32 +117,29 @@ class Engine:
             raise
 
     def _open_views(self) -> None:
-        self._table = self._open_table()
-        self._resources.callback(self._close_table)
-        self._text = self._open_text()
-        self._resources.callback(self._close_text)
-        self._graphs = Graphs(self._table)
+        for part in PARTS:
+            self._open_view(part)
+            # The one there is by then: a rebuilt view is another object.
+            self._resources.callback(self._close_view, part)
         # A view is only ever fed what the log holds durably: where it is ahead, acknowledged
         # records are gone from the log, and the view may be all that is left of them.
-        for part, view in (("table", self._table), ("text", self._text)):
-            if view.checkpoint > self._log.last:
+        for part in PARTS:
+            if (held := self._view(part).checkpoint) > self._log.last:
                 if not self._accept_loss:
                     raise StoreError(
                         "log_incomplete",
                         f"the log in {self.directory} ends at position {self._log.last}, and the"
-                        f" {part} holds records up to {view.checkpoint}: the log lost some",
+                        f" {part} holds records up to {held}: the log lost some",
                         hint="restore log/ from a copy, or `govc-search rebuild --accept-loss`"
                         " to go on with what the log still holds",
                     )
                 self.warnings.append(f"the {part} was ahead of the log and is made anew from it")
-                self._remake(part)
+                self._view(part).close()
+                self._remove(self._home.view(part))
+                self._open_view(part)
 
     def _catch_up(self, progress: Tell) -> None:
-        def tell(done: int, total: int) -> None:
-            if progress is not None:
-                progress(Progress("views", done, total, "records"))
-
-        catch_up(self._log, [self._table, self._text], tell)
+        catch_up(self._log, self._views, self._readers.replacing, _telling(progress))
         # Else the first query would wait for merges, or list the dictionary.
         self._text.settle()
 
@@ -170,15 +171,22 @@ class Engine:
                 # A run that was interrupted twice may have left this to do.
                 self._catch_up(None)
                 return index_repository(
-                    path, options, self._log, _Known(self._table), [self._table, self._text],
+                    path, options, self._log, _Known(self._table), self._feeding,
                     self.settings, progress,
                 )  # fmt: skip
             finally:
                 self._catch_up(None)
 
+    @property
+    def _views(self) -> tuple[Table, TextIndex]:
+        return self._table, self._text
+
+    def _feeding(self) -> Feeder:
+        return Feeder(self._views, self._readers.replacing)
+
     def rebuild(self, part: str | None = None, progress: Tell = None) -> None:
         """Makes a view anew from the log: `table`, `text`, or both."""
-        _one_of("part", part, ("table", "text"))
+        _one_of("part", part, PARTS)
         with self._at_work():
             # A view is not given up for a log that cannot replace it.
             damage = self._log.verify().damage
@@ -188,49 +196,55 @@ class Engine:
                     f"nothing is rebuilt, since the log is damaged: {damage[0]}",
                     hint="restore log/ from a copy, or index again into an empty directory",
                 )
-            for name in (part,) if part else ("table", "text"):
-                with self._views.replaced():
-                    self._remake(name)
-            self._catch_up(progress)
+            for name in (part,) if part else PARTS:
+                self._rebuild(name, progress)
+
+    def _rebuild(self, part: str, progress: Tell) -> None:
+        # Made beside the one that goes on answering; nobody writes to the log meanwhile.
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir()
+        made = self._opened(part, self._scratch / part)
+        try:
+            catch_up(self._log, [made], progress=_telling(progress))
+        finally:
+            made.close()
+        with self._readers.swapping():
+            self._view(part).close()
+            # Where this is cut short there is no view, and it is made from the log.
+            self._home.view(part).rename(self._scratch / "before")
+            (self._scratch / part).rename(self._home.view(part))
+            self._open_view(part)
+        shutil.rmtree(self._scratch)
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
         with self._writing:
-            self._views.check()
+            self._readers.check()
             yield
 
-    def _remake(self, part: str) -> None:
-        if part == "table":
-            self._table.close()
-            self._remove(self._home.table)
-            self._table = self._open_table()
-            self._graphs = Graphs(self._table)
+    def _view(self, part: str) -> Table | TextIndex:
+        return self._table if part == "table" else self._text
+
+    def _open_view(self, part: str) -> None:
+        try:
+            view = self._opened(part, self._home.view(part))
+        except StoreError as error:
+            if error.code != f"{part}_damaged":
+                raise
+            self.warnings.append(f"{error.message}; the {part} is made anew from the log")
+            # A table that does not open has been set aside.
+            if part == "text":
+                self._remove(self._home.view(part))
+            view = self._opened(part, self._home.view(part))
+        if isinstance(view, Table):
+            self._table, self._graphs = view, Graphs(view)
         else:
-            self._text.close()
-            self._remove(self._home.text)
-            self._text = self._open_text()
+            self._text = view
 
-    def _open_text(self) -> TextIndex:
-        heap = self.settings.size("text_heap_bytes")
-        try:
-            return TextIndex.open(self._home.text, heap)
-        except StoreError as error:
-            if error.code != "text_damaged":
-                raise
-            self.warnings.append(f"{error.message}; it is made anew from the log")
-            self._remove(self._home.text)
-            return TextIndex.open(self._home.text, heap)
-
-    def _open_table(self) -> Table:
-        memory = self.settings.size("table_memory_bytes")
-        try:
-            return Table.open(self._home.table, memory, 2)
-        except StoreError as error:
-            if error.code != "table_damaged":
-                raise
-            # The damaged file is set aside by now; the log holds all that was in it.
-            self.warnings.append(f"{error.message}; the table is made anew from the log")
-            return Table.open(self._home.table, memory, 2)
+    def _opened(self, part: str, path: Path) -> Table | TextIndex:
+        if part == "table":
+            return Table.open(path, self.settings.size("table_memory_bytes"), 2)
+        return TextIndex.open(path, self.settings.size("text_heap_bytes"))
 
     @property
     def _scratch(self) -> Path:
@@ -265,18 +279,22 @@ class Engine:
         """
         if timeout is not None and not 0 < timeout <= _LONGEST:
             raise UsageError("invalid_argument", "timeout takes seconds, from above 0 to a year")
-        with self._views.read():
-            as_of = self.as_of
-            expansions = self.settings.size("expansions")
-            snapshot = Snapshot(
-                self._table,
-                self._text.snapshot(as_of, expansions) if indexes else None,
-                _Graph(self._graphs, self._table, as_of),
-                as_of,
-                self.settings,
-                self._plans,
-            )
-            return run(gql, params, snapshot, timeout)
+        started = time.perf_counter()
+        return self._readers.read(
+            lambda: run(gql, params, self._snapshot(indexes=indexes), started, timeout)
+        )
+
+    def _snapshot(self, *, indexes: bool) -> Snapshot:
+        as_of = self.as_of
+        expansions = self.settings.size("expansions")
+        return Snapshot(
+            self._table,
+            self._text.snapshot(as_of, expansions) if indexes else None,
+            _Graph(self._graphs, self._table, as_of),
+            as_of,
+            self.settings,
+            self._plans,
+        )
 
     def search(self, words: str, *, limit: int = 10) -> Result:
         """Returns what the search box finds: words and qualifiers, best first."""
@@ -289,8 +307,7 @@ class Engine:
         A commit is its row of `commits` with a list of `changes`, and these with their `hunks`.
         Raises QueryError `unknown_revision`.
         """
-        with self._views.read():
-            return self._commit(revision, repo)
+        return self._readers.read(lambda: self._commit(revision, repo))
 
     def _commit(self, revision: str, repo: str | None) -> list[dict[str, Any]]:
         as_of = self.as_of
@@ -313,8 +330,7 @@ class Engine:
 
     def status(self) -> Status:
         """Returns what the data directory holds."""
-        with self._views.read():
-            return self._status()
+        return self._readers.read(self._status)
 
     def _status(self) -> Status:
         repositories = self._rows(
@@ -325,7 +341,7 @@ class Engine:
         )
         return Status(
             str(self.directory), self._log.last, self.as_of, _size(self._home.log),
-            _size(self._home.table), _size(self._home.text), repositories,
+            _size(self._home.view("table")), _size(self._home.view("text")), repositories,
         )  # fmt: skip
 
     def verify(self, progress: Tell = None) -> list[str]:
@@ -355,15 +371,11 @@ class Engine:
 
         Everything asked of the engine afterwards raises StoreError `engine_closed`.
         """
-        with self._writing, self._views.closed():
+        with self._writing, self._readers.closing():
             self._resources.close()
 
-    def _close_table(self) -> None:
-        # The one there is now: a rebuilt view is another object.
-        self._table.close()
-
-    def _close_text(self) -> None:
-        self._text.close()
+    def _close_view(self, part: str) -> None:
+        self._view(part).close()
 
     def __enter__(self) -> Self:
         return self
@@ -377,53 +389,12 @@ class Engine:
         self.close()
 
 
-class _Views:
-    """Keeps the views open while they are read, and closed ones from being read."""
+def _telling(progress: Tell) -> Callable[[int, int], None]:
+    def tell(done: int, total: int) -> None:
+        if progress is not None:
+            progress(Progress("views", done, total, "records"))
 
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._readers = 0
-        self._replacing = False
-        self._closed = False
-
-    def check(self) -> None:
-        """Raises StoreError once the engine is closed."""
-        if self._closed:
-            raise StoreError("engine_closed", "the engine is closed")
-
-    @contextmanager
-    def read(self) -> Iterator[None]:
-        """Holds the views open."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._replacing)
-            self.check()
-            self._readers += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._readers -= 1
-                self._changed.notify_all()
-
-    @contextmanager
-    def replaced(self) -> Iterator[None]:
-        """Waits for readers, and keeps others waiting."""
-        with self._changed:
-            self._replacing = True
-            self._changed.wait_for(lambda: not self._readers)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._replacing = False
-                self._changed.notify_all()
-
-    @contextmanager
-    def closed(self) -> Iterator[None]:
-        """Waits for readers, and refuses all others from then on."""
-        with self.replaced():
-            self._closed = True
-            yield
+    return tell
 
 
 def _one_of(what: str, value: str | None, allowed: tuple[str, ...]) -> None:

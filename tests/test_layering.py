@@ -33,7 +33,8 @@ INNER = {
     "indexer": {*FOUNDATION, "ql", "store"},
     "live": {*FOUNDATION, "ql", "store", "indexer"},
     "verify": {*FOUNDATION, "ql", "store", "indexer"},
-    "engine": {*FOUNDATION, "ql", "store", "indexer", "verify", "live"},
+    "readers": {"errors"},
+    "engine": {*FOUNDATION, "ql", "store", "indexer", "verify", "readers", "live"},
 }
 EDGE = {"engine", "errors", "settings", "records", "govc_search"}
 ALLOWED = {

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from govc_search.errors import UsageError
 from govc_search.indexer.reader_pool import ReaderPool
 from govc_search.indexer.repository import Head, Ref, Repository
-from govc_search.indexer.views import Feeder, View
+from govc_search.indexer.views import Feeder
 from govc_search.records import AMENDMENT, KINDS, REF_UPDATE, REPOSITORY
 from govc_search.settings import Settings
 from govc_search.store.log import Entry, Log, Payload
@@ -93,7 +93,7 @@ def index_repository(
     options: IndexOptions,
     log: Log,
     known: Known,
-    views: Sequence[View],
+    feeding: Callable[[], Feeder],
     settings: Settings,
     progress: Callable[[Progress], None] | None = None,
 ) -> IndexReport:
@@ -109,7 +109,7 @@ def index_repository(
     with Repository.open(path) as repository, ThreadPoolExecutor(1, "log") as writer:
         run = _Run(repository, options, log, known, settings, tell, writer)
         try:
-            with Feeder(views) as feeder:
+            with feeding() as feeder:
                 try:
                     run.all(feeder)
                 except KeyboardInterrupt:

@@ -7,8 +7,10 @@ import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 import pyarrow as pa
 
@@ -18,10 +20,12 @@ __all__ = ["Feeder", "View", "catch_up", "gathered"]
 
 # Batches that may wait for a view: enough to keep it busy, little enough to bound memory.
 _WAITING = 3
-# Records and bytes after which a view commits, so that a crash replays little.
+# Bytes of records after which the views commit, so that a crash replays little.
 _COMMIT_BYTES = 192 << 20
 # Records read back are gathered up to so many bytes, the size of a frame in a full run.
 _GATHERED_BYTES = 16 << 20
+# Kinds of records that replace or remove rows of earlier ones.
+_REPLACING: Final = frozenset({"amendment", "repository"})
 
 
 class View(Protocol):
@@ -45,21 +49,36 @@ class View(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """Asks a view to commit: together with the others where rows were replaced."""
+
+    together: bool
+
+
 class Feeder:
     """Feeds views with entries in log order while the caller goes on reading.
 
-    Used as a context manager; leaving it commits what was fed. Ctrl-C while that is waited for
-    has the views end after what they are at, and is raised again when they have.
+    Used as a context manager; leaving it commits what was fed. Views commit each on its own;
+    where rows that they hold already were replaced, all do so within `replacing`. Ctrl-C while
+    the end is waited for has the views end after what they are at, and is raised again when they
+    have.
     """
 
-    def __init__(self, views: Sequence[View], published: Callable[[], None] | None = None) -> None:
-        self._published = published
+    def __init__(
+        self, views: Sequence[View], replacing: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._views = views
+        self._replacing = replacing
+        self._together = threading.Barrier(len(views), self._commit_together)
+        self._size = 0
+        self._replaced = False
         self._failed: BaseException | None = None
         self._hurry = threading.Event()
-        self._queues: list[queue.Queue[list[Entry] | None]] = []
+        self._queues: list[queue.Queue[list[Entry] | _Commit | None]] = []
         self._ends: list[threading.Event] = []
         for view in views:
-            waiting: queue.Queue[list[Entry] | None] = queue.Queue(_WAITING)
+            waiting: queue.Queue[list[Entry] | _Commit | None] = queue.Queue(_WAITING)
             end = threading.Event()
             self._queues.append(waiting)
             self._ends.append(end)
@@ -72,11 +91,19 @@ class Feeder:
 
     def feed(self, entries: list[Entry]) -> None:
         """Hands entries to every view, waiting for the slowest; raises what a view raised."""
+        self._put(entries)
+        self._size += sum(e.batch.nbytes for e in entries)
+        self._replaced |= any(e.kind.name in _REPLACING for e in entries)
+        if self._size >= _COMMIT_BYTES:
+            self._put(_Commit(self._replaced))
+            self._size, self._replaced = 0, False
+
+    def _put(self, item: list[Entry] | _Commit) -> None:
         for waiting in self._queues:
             while True:
                 self.check()
                 try:
-                    waiting.put(entries, timeout=0.2)
+                    waiting.put(item, timeout=0.2)
                     break
                 except queue.Full:
                     continue
@@ -86,33 +113,46 @@ class Feeder:
         if self._failed is not None:
             raise self._failed
 
+    def _commit_together(self) -> None:
+        with self._replacing():
+            for view in self._views:
+                view.commit()
+
     def _carry(
-        self, view: View, waiting: queue.Queue[list[Entry] | None], end: threading.Event
+        self, view: View, waiting: queue.Queue[list[Entry] | _Commit | None], end: threading.Event
     ) -> None:
+        whole = False
         try:
             applied = view.checkpoint
-            size = 0
-            while (entries := waiting.get()) is not None and not self._hurry.is_set():
-                # A view may be ahead of the other: it takes only what it lacks.
-                entries = _after(entries, applied)
-                if not entries:
+            replaced = False
+            while (item := waiting.get()) is not None and not self._hurry.is_set():
+                if isinstance(item, _Commit):
+                    if item.together:
+                        self._together.wait()
+                    else:
+                        view.commit()
+                    replaced = False
                     continue
-                view.apply(applied, entries)
-                applied = entries[-1].last
-                size += sum(e.batch.nbytes for e in entries)
-                if size >= _COMMIT_BYTES:
-                    view.commit()
-                    size = 0
-                    if self._published is not None:
-                        self._published()
-            if size:
+                # A view may be ahead of the other: it takes only what it lacks.
+                entries = _after(item, applied)
+                if entries:
+                    view.apply(applied, entries)
+                    applied = entries[-1].last
+                    replaced |= any(e.kind.name in _REPLACING for e in entries)
+            whole = item is None
+            if not whole and not replaced:
                 view.commit()
+        except threading.BrokenBarrierError:
+            # Another view failed, and tells why.
+            pass
         except BaseException as error:  # noqa: BLE001 - handed to the thread that feeds
             self._failed = error
-            # What a view cannot take back, it forgets when it is opened again.
-            with contextlib.suppress(Exception):
-                view.rollback()
         finally:
+            if not whole:
+                self._together.abort()
+                # What a view cannot take back, it forgets when it is opened again.
+                with contextlib.suppress(Exception):
+                    view.rollback()
             end.set()
 
     def __enter__(self) -> Self:
@@ -125,15 +165,19 @@ class Feeder:
         trace: TracebackType | None,
     ) -> None:
         interrupt: KeyboardInterrupt | None = None
-        untold = list(zip(self._queues, self._ends, strict=True))
+        # All are told before any is waited for: they end side by side.
+        untold = [
+            (waiting, end, item)
+            for item in (_Commit(self._replaced), None)
+            for waiting, end in zip(self._queues, self._ends, strict=True)
+        ]
         while not all(end.is_set() for end in self._ends):
             try:
-                # All are told before any is waited for: they end side by side.
                 if untold:
-                    waiting, end = untold[0]
+                    waiting, end, item = untold[0]
                     with contextlib.suppress(queue.Full):
                         if not end.is_set():
-                            waiting.put(None, timeout=0.2)
+                            waiting.put(item, timeout=0.2)
                         untold.pop(0)
                 else:
                     for end in self._ends:
@@ -158,13 +202,16 @@ def _after(entries: list[Entry], position: int) -> list[Entry]:
 
 
 def catch_up(
-    log: Log, views: Sequence[View], progress: Callable[[int, int], None] | None = None
+    log: Log,
+    views: Sequence[View],
+    replacing: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Applies to each view what the log holds beyond its checkpoint."""
+    """Applies to each view what the log holds beyond its checkpoint; see Feeder."""
     start = min(v.checkpoint for v in views)
     if start >= log.last:
         return
-    with Feeder(views) as feeder:
+    with Feeder(views, replacing) as feeder:
         for entries in gathered(log.read(start)):
             feeder.feed(entries)
             if progress is not None:

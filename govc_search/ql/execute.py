@@ -47,13 +47,15 @@ class Snapshot:
     plans: dict[Hashable, tuple[Plan, tuple[str, ...]]]
 
 
-def run(gql: str, params: Params, snapshot: Snapshot, timeout: float | None = None) -> Result:
-    """Returns the answer to one statement.
+def run(
+    gql: str, params: Params, snapshot: Snapshot, started: float, timeout: float | None = None
+) -> Result:
+    """Returns the answer to one statement, asked when `time.perf_counter` stood at `started`.
 
     Raises QueryError, and DeadlineError `deadline_exceeded` after `timeout` seconds.
     """
     try:
-        return _run(gql, params, snapshot, timeout)
+        return _run(gql, params, snapshot, started, timeout)
     except RecursionError:
         # How much of the stack the caller has used up is not ours to know.
         raise QueryError("query_too_deep", "the query nests too deep for the stack") from None
@@ -64,8 +66,9 @@ def run(gql: str, params: Params, snapshot: Snapshot, timeout: float | None = No
         raise
 
 
-def _run(gql: str, params: Params, snapshot: Snapshot, timeout: float | None) -> Result:
-    started = time.perf_counter()
+def _run(
+    gql: str, params: Params, snapshot: Snapshot, started: float, timeout: float | None
+) -> Result:
     settings = snapshot.settings
     statement = parse(
         gql, max_bytes=settings.size("query_bytes"), max_nesting=settings.size("query_nesting")

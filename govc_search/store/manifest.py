@@ -108,15 +108,9 @@ class DataDirectory:
         """Returns where the log's segments are."""
         return self.path / "log"
 
-    @property
-    def table(self) -> Path:
-        """Returns where the table is."""
-        return self.path / "table"
-
-    @property
-    def text(self) -> Path:
-        """Returns where the text indexes are."""
-        return self.path / "text"
+    def view(self, name: str) -> Path:
+        """Returns where a view is: `table` or `text`."""
+        return self.path / name
 
     def record(self, part: str, version: int) -> None:
         """Notes that `part` now has format `version`, durably."""

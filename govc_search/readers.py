@@ -1,0 +1,128 @@
+"""Who reads the views of an open engine, and what a writer must wait for.
+
+Rows that are only added need no care: a query leaves out what lies beyond its `as_of`. Where
+committed rows are replaced, one view has the new ones before the other. A reader notes how often
+that had happened when it began; if it happened since, it reads again, and while it does no rows
+are replaced. So reading takes no lock, and a writer waits only for those who read again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from govc_search.errors import StoreError
+
+__all__ = ["Readers"]
+
+T = TypeVar("T")
+
+
+class Readers:
+    """Keeps the views open and in step while they are read, and closed ones from being read."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._reading = 0
+        self._holding = 0
+        self._swapping = False
+        self._replacing = False
+        self._replaced = 0
+        self._apart: BaseException | None = None
+        self._closed = False
+
+    def check(self) -> None:
+        """Raises StoreError once the engine is closed."""
+        if self._closed:
+            raise StoreError("engine_closed", "the engine is closed")
+
+    def read(self, ask: Callable[[], T]) -> T:
+        """Returns what `ask` finds in views that hold the same; it may be called twice."""
+        with self._open():
+            before = self._quiet()
+            try:
+                found = ask()
+            except Exception:
+                if self._replaced == before:
+                    raise
+            else:
+                if self._replaced == before:
+                    return found
+            with self._held():
+                return ask()
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._swapping)
+            self.check()
+            self._reading += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._reading -= 1
+                self._changed.notify_all()
+
+    def _quiet(self) -> int:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._replacing)
+            if self._apart is not None:
+                raise StoreError(
+                    "views_apart",
+                    f"only one view holds what was replaced last: {self._apart}",
+                    hint="mend the cause and open the directory again, or index again",
+                )
+            return self._replaced
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        with self._changed:
+            self._quiet()
+            self._holding += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._holding -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def replacing(self) -> Iterator[None]:
+        """Covers the commits of all views after rows were replaced: no reader sees some of them."""
+        with self._changed:
+            self._replacing = True
+            self._replaced += 1
+            self._changed.wait_for(lambda: not self._holding)
+        try:
+            yield
+            self._apart = None
+        except BaseException as error:
+            self._apart = error
+            raise
+        finally:
+            with self._changed:
+                self._replacing = False
+                self._changed.notify_all()
+
+    @contextmanager
+    def swapping(self) -> Iterator[None]:
+        """Waits for readers, and keeps others waiting, while a view becomes another object."""
+        with self._changed:
+            self._swapping = True
+            self._changed.wait_for(lambda: not self._reading)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._swapping = False
+                self._changed.notify_all()
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """Waits for readers, and refuses all others from then on."""
+        with self.swapping():
+            self._closed = True
+            yield
