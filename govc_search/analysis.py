@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, Generic, TypeVar
@@ -24,7 +24,6 @@ __all__ = [
     "bag",
     "bags",
     "fold",
-    "has_long_run",
     "is_plain",
     "plain",
     "positions",
@@ -256,12 +255,16 @@ def query_tokens(text: str) -> list[str]:
     return [slot[0][0] for run in _split(text) for slot in _SLOTS[run]]
 
 
-def positions(text: str) -> list[tuple[str, int]]:
-    """Returns all tokens of a text with their positions, without offsets."""
+def positions(text: str) -> tuple[list[tuple[str, int]], bool]:
+    """Returns all tokens of a text with their positions, and whether a word was cut.
+
+    Of a word that was cut the tokens do not hold all.
+    """
+    runs = _split(text)
     out: list[tuple[str, int]] = []
     add = out.append
     position = 0
-    for texts in map(_TEXTS.__getitem__, _split(text)):
+    for texts in map(_TEXTS.__getitem__, runs):
         if isinstance(texts, str):
             add((texts, position))
             position += 1
@@ -269,17 +272,13 @@ def positions(text: str) -> list[tuple[str, int]]:
         for slot in texts:
             out += [(word, position) for word in slot]
             position += 1
-    return out
+    return out, _any_long(runs)
 
 
-def has_long_run(text: str) -> bool:
-    """Returns whether some word of a text was cut, so that its tokens do not hold all of it."""
-    if len(text) <= _SURELY_SHORT:
-        return False
-    runs = _split(text)
-    if not runs or max(map(len, runs)) <= _SURELY_SHORT:
-        return False
-    return any(len(run) > _SURELY_SHORT and _is_long(run) for run in runs)
+def _any_long(runs: Collection[str]) -> bool:
+    return max(map(len, runs), default=0) > _SURELY_SHORT and any(
+        len(run) > _SURELY_SHORT and _is_long(run) for run in runs
+    )
 
 
 def _is_long(run: str) -> bool:
@@ -356,12 +355,9 @@ def bag(data: bytes) -> tuple[str, bool]:
 def _bag(text: str) -> tuple[str, bool]:
     runs = _split(text)
     distinct = set(runs)
-    long = max(map(len, distinct), default=0) > _SURELY_SHORT and any(
-        len(run) > _SURELY_SHORT and _is_long(run) for run in distinct
-    )
     words = " ".join(map(_MAIN.__getitem__, runs))
     others = " ".join(filter(None, map(_OTHER.__getitem__, distinct)))
-    return (f"{words} {others}" if others else words), long
+    return (f"{words} {others}" if others else words), _any_long(distinct)
 
 
 def bags(data: bytes, offsets: Sequence[int]) -> Iterator[tuple[str, bool]]:

@@ -244,7 +244,7 @@ class _Document:
         found = self.words.get(field)
         if found is None:
             found = {}
-            for word, position in analysis.positions(self.texts.get(field) or ""):
+            for word, position in analysis.positions(self.texts.get(field) or "")[0]:
                 found.setdefault(word, []).append(position)
             self.words[field] = found
         return found

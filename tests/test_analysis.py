@@ -74,10 +74,10 @@ def test_tokens_are_cut_at_255_bytes() -> None:
     assert len(analysis.tokens("ก" * 100)[0].text.encode()) == 255
     assert analysis.tokens("a" + "é" * 200)[0].text == "a" + "é" * 127
     assert analysis.query_tokens(LONG.upper()) == ["x" * 255]
-    assert analysis.has_long_run(f"a {LONG}")
-    assert analysis.has_long_run("ä" * 128)
-    assert not analysis.has_long_run("ä" * 127)
-    assert not analysis.has_long_run("漢" * 500)
+    assert analysis.positions(f"a {LONG}")[1]
+    assert analysis.positions("ä" * 128)[1]
+    assert not analysis.positions("ä" * 127)[1]
+    assert not analysis.positions("漢" * 500)[1]
 
 
 def test_no_folded_character_breaks_a_word() -> None:
@@ -95,12 +95,12 @@ def test_no_folded_character_breaks_a_word() -> None:
 @given(TEXTS)
 def test_every_path_gives_the_same_words(text: str) -> None:
     tokens = words(text)
-    assert analysis.positions(text) == tokens
+    assert analysis.positions(text)[0] == tokens
     firsts = {p: w for w, p in reversed(tokens)}
     assert analysis.query_tokens(text) == [firsts[p] for p in sorted(firsts)]
     bag, long = analysis.bag(text.encode())
     assert set(bag.split()) == {w for w, _ in tokens}
-    assert long == analysis.has_long_run(text)
+    assert long == analysis.positions(text)[1]
     if analysis.is_plain(text):
         assert [(w, i) for i, w in enumerate(analysis.plain(text).split())] == tokens
 
@@ -114,7 +114,7 @@ def test_many_texts_at_once_give_what_each_gives(texts: list[str]) -> None:
     assert len(found) == len(texts)
     for text, (bag, long) in zip(texts, found, strict=True):
         assert set(bag.split()) == {w for w, _ in words(text)}
-        assert long == analysis.has_long_run(text)
+        assert long == analysis.positions(text)[1]
 
 
 def test_invalid_bytes_are_replaced() -> None:
@@ -129,7 +129,7 @@ def test_invalid_bytes_are_replaced() -> None:
 def test_what_a_needle_requires_every_text_with_it_holds(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))
     needle = text[start : data.draw(st.integers(start, len(text)))]
-    if analysis.has_long_run(text):
+    if analysis.positions(text)[1]:
         return
     bag, _ = analysis.bag(text.encode())
     tokens = bag.split()

@@ -88,7 +88,8 @@ def page_of(position: int, stored: bytes) -> Page:
     return Page(position, *json.loads(stored))
 
 
-_Prepared = str | tantivy.PreTokenizedString
+# A text as its words; whether one was cut.
+_Prepared = tuple[str | tantivy.PreTokenizedString, bool]
 
 # Paths and people come again and again; what they are as words is kept, whoever adds them.
 _PREPARED: Final[dict[str, _Prepared]] = {}
@@ -116,15 +117,16 @@ class _Words:
         self._add(document, field, text, prepared)
 
     def _add(self, document: tantivy.Document, field: str, text: str, prepared: _Prepared) -> None:
-        if isinstance(prepared, str):
-            document.add_text(field, prepared)
+        words, long = prepared
+        if isinstance(words, str):
+            document.add_text(field, words)
             if self._seen is not None:
-                self._seen.update(prepared.split())
+                self._seen.update(words.split())
             return
-        document.add_pre_tokenized_text(field, prepared)
+        document.add_pre_tokenized_text(field, words)
         if self._seen is not None:
-            self._seen.update(word for word, _ in analysis.positions(text))
-        if analysis.has_long_run(text):
+            self._seen.update(word for word, _ in analysis.positions(text)[0])
+        if long:
             document.add_text("mark", f"long:{field}")
 
     def add_bag(self, document: tantivy.Document, field: str, bag: str, *, long: bool) -> None:
@@ -139,11 +141,11 @@ class _Words:
 
 def _prepare(text: str) -> _Prepared:
     if analysis.is_plain(text):
-        return analysis.plain(text)
+        return analysis.plain(text), False
     token = tantivy.Token
-    return tantivy.PreTokenizedString(
-        "", [token(word, position, 0, 0) for word, position in analysis.positions(text)]
-    )
+    words, long = analysis.positions(text)
+    tokens = [token(word, position, 0, 0) for word, position in words]
+    return tantivy.PreTokenizedString("", tokens), long
 
 
 def commit_documents(
