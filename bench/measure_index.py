@@ -108,7 +108,6 @@ def _processor() -> float:
 def _index(path: Path, data: Path, diffs: str) -> _Run:
     """Indexes as the command line does, in a process of its own."""
     root = str(Path(__file__).parent.parent)
-    before = _processor()
     started = time.perf_counter()
     child = subprocess.Popen(
         [
@@ -126,7 +125,7 @@ def _index(path: Path, data: Path, diffs: str) -> _Run:
     # 7: done, but some commit is incomplete.
     if child.returncode not in (0, 7):
         raise GitFailedError(f"indexing failed: {errors.decode(errors='replace').strip()}")
-    return _Run(wall, _processor() - before, watch.peak)
+    return _Run(wall, watch.processor, watch.peak)
 
 
 def _count(view: GitView, arguments: list[str]) -> int:
