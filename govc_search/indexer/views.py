@@ -21,7 +21,7 @@ __all__ = ["Feeder", "View", "catch_up", "gathered"]
 # Batches that may wait for a view: enough to keep it busy, little enough to bound memory.
 _WAITING = 3
 # Bytes of records after which the views commit, so that a crash replays little.
-_COMMIT_BYTES = 192 << 20
+_COMMIT_BYTES = 128 << 20
 # Records read back are gathered up to so many bytes, the size of a frame in a full run.
 _GATHERED_BYTES = 16 << 20
 # Kinds of records that replace or remove rows of earlier ones.

@@ -31,11 +31,12 @@ class ScannedText:
 
 @dataclass(slots=True)
 class Statement:
-    """The SQL, its parameters and the functions it calls."""
+    """The SQL, its parameters, the functions it calls and the lookups (of the schema) it joins."""
 
     sql: str
     parameters: dict[str, object]
     functions: list[ScannedText] = field(default_factory=list)
+    lookups: tuple[str, ...] = ()
 
 
 def compile_plan(plan: Plan, as_of: int, now: datetime) -> Statement:
@@ -47,7 +48,8 @@ def compile_plan(plan: Plan, as_of: int, now: datetime) -> Statement:
         parameters["as_of"] = as_of
     if "$now" in sql:
         parameters["now"] = now
-    return Statement(sql, parameters, compiler.functions)
+    lookups = tuple(name for name in catalog.LOOKUPS if f" JOIN {name} " in sql)
+    return Statement(sql, parameters, compiler.functions, lookups)
 
 
 def _quote(name: str) -> str:

@@ -158,6 +158,7 @@ def _execute(
         counts[row_set.name] = len(positions)
         times[row_set.name] = time.perf_counter() - begin
     statement = compile_plan(plan, snapshot.as_of, now)
+    relations |= {name: catalog.LOOKUPS[name]() for name in statement.lookups}
     run_number = next(_runs)
     cursor = snapshot.table.cursor()
     late = threading.Event()
