@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import shutil
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from fixtures.indexed import filled_directory
+from fixtures.repositories import odd_cases
+
+import govc_search
+from govc_search.indexer.reader_pool import ReaderPool
+from govc_search.indexer.repository import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from govc_search import Engine
 
 hypothesis.settings.register_profile(
     "tests",
@@ -56,3 +65,46 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("COLUMNS", "100")
         patch.setenv("TERM", "dumb")
         yield home
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    with govc_search.open(tmp_path / "data") as opened:
+        yield opened
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What readers are asked for, as it is asked."""
+    hashes: list[str] = []
+    real = ReaderPool.read
+
+    def read(pool: ReaderPool, wanted: Sequence[str]) -> Any:
+        hashes.extend(wanted)
+        return real(pool, wanted)
+
+    monkeypatch.setattr(ReaderPool, "read", read)
+    return hashes
+
+
+@pytest.fixture(scope="session")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return filled_directory(tmp_path_factory.mktemp("indexed"))
+
+
+@pytest.fixture
+def filled(tmp_path: Path, indexed: Path) -> Iterator[Engine]:
+    shutil.copytree(indexed, tmp_path / "filled")
+    with govc_search.open(tmp_path / "filled") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session", params=["sha1", "sha256"])
+def odd(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Repository, dict[str, str]]]:
+    path = tmp_path_factory.mktemp("odd") / "repository"
+    made = odd_cases(path, object_format=request.param)
+    with Repository.open(path) as source:
+        assert source.object_format == request.param
+        yield source, made
