@@ -4,6 +4,7 @@ In the order data flows: `indexer` reads repositories, `store` keeps the log and
 `ql` answers queries, and `engine` puts them together. `cli` is the command line.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from govc_search.ql.result import Result
 
 __version__ = "0.1.0"
+
+# Whoever wants to read of it sets logging up; else Python would print it a second time.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "Engine",

@@ -63,19 +63,22 @@ def open_engine(
     settings: Mapping[str, int | float | str] | None = None,
     create: bool = True,
     accept_loss: bool = False,
+    mend: bool = False,
     progress: Tell = None,
 ) -> Engine:
     """Returns the engine of a data directory, which is made where there is none.
 
     Views that lag behind the log (after a crash, or because one was damaged) catch up first.
     Raises BusyError while another process holds the directory, StoreError where it is damaged;
-    with `accept_loss` views that hold more than the log does are made anew from what it holds.
+    with `accept_loss` views that hold more than the log does are made anew from what it holds,
+    with `mend` so is a lost or damaged manifest, which begins a new epoch of positions.
     """
     return Engine(
         Path(directory),
         Settings(settings),
         create=create,
         accept_loss=accept_loss,
+        mend=mend,
         progress=progress,
     )
 
@@ -93,6 +96,7 @@ class Engine:
         *,
         create: bool = True,
         accept_loss: bool = False,
+        mend: bool = False,
         progress: Tell = None,
     ) -> None:
         self.settings = settings
@@ -103,7 +107,10 @@ class Engine:
         self._readers = Readers()
         self._resources = ExitStack()
         try:
-            self._home = self._resources.enter_context(DataDirectory.open(directory, create))
+            self._home = self._resources.enter_context(
+                DataDirectory.open(directory, create, mend=mend)
+            )
+            self.warnings += self._home.warnings
             self.directory = self._home.path
             self._log = self._resources.enter_context(
                 Log.open(self._home.log, settings.size("segment_bytes"))
@@ -172,9 +179,10 @@ class Engine:
                 self._catch_up(None)
                 return index_repository(
                     path, options, self._log, _Known(self._table), self._feeding,
-                    self.settings, progress,
+                    self.settings, self._scratch, progress,
                 )  # fmt: skip
             finally:
+                shutil.rmtree(self._scratch, ignore_errors=True)
                 self._catch_up(None)
 
     @property

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import zstandard
 
 from govc_search.errors import StoreError
 from govc_search.indexer.pipeline import Progress
@@ -98,9 +97,9 @@ def _lines(table: Table, text: TextIndex, tell: Callable[[Progress], None]) -> I
         group = ids[start : start + _GROUP]
         try:
             removed, added = text.lines(group)
-        except (StoreError, zstandard.ZstdError) as error:
+        except StoreError as error:
             last = int(group[-1])
-            yield f"the lines of changes {int(group[0])} to {last} cannot be read: {error}"
+            yield f"among changes {int(group[0])} to {last}: {error}"
             continue
         rows = _query(
             table,

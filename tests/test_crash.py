@@ -101,7 +101,7 @@ class Run:
             | {
                 "GOVC_SEARCH_TEST": self.mark,
                 "PYTHONPATH": str(ROOT),
-                # What a killed process leaves behind goes with the test's own directory.
+                # Here it shows if a killed process leaves anything behind.
                 "TMPDIR": str(Path(self.told["data"]).parent),
             },
         )
@@ -168,6 +168,8 @@ def finish(data: Path, told: dict[str, Any], expected: dict[str, Any]) -> None:
     found = index(data, Path(told["repo"]), **told["options"])
     assert found["table"] == expected["table"]
     assert found == expected
+    assert not list(data.parent.glob("govc-search-*"))
+    assert not (data / "scratch").exists()
 
 
 def crash(told: dict[str, Any], points: Sequence[Point]) -> None:

@@ -177,3 +177,19 @@ def test_what_cannot_be_opened_holds_nothing(tmp_path: Path) -> None:
     (tmp_path / "data" / "log" / "broken.log").unlink()
     with govc_search.open(tmp_path / "data") as engine:
         assert engine.as_of == 0
+
+
+def test_what_was_mended_is_told_once(filled: Engine) -> None:
+    filled.close()
+    (segment,) = (filled.directory / "log").glob("*.log")
+    with segment.open("ab") as file:
+        file.write(b"GVLF torn")
+    code = (
+        "import sys, govc_search\n"
+        "with govc_search.open(sys.argv[1]) as engine:\n"
+        "    print(*engine.warnings, sep='\\n')\n"
+    )
+    arguments = [sys.executable, "-c", code, str(filled.directory)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert done.stdout.count("cut 9 bytes") == 1
+    assert done.stderr == ""

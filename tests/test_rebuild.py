@@ -167,3 +167,90 @@ def test_verify_names_the_damaged_frame(filled: Engine) -> None:
     with pytest.raises(StoreError) as caught:
         filled.rebuild("table")
     assert caught.value.code == "log_damaged"
+
+
+def test_a_damaged_line_is_never_an_answer(filled: Engine) -> None:
+    needle = "SELECT hash, path FROM changes WHERE ADDED('needle1') ORDER BY change_id"
+    wanted = rows(filled, needle)
+    assert len(wanted) == 2
+    file = filled.directory / "text" / "changes.lines"
+    sound = file.read_bytes()
+    refused: list[StoreError] = []
+    named: list[str] = []
+    for at in range(len(sound)):
+        data = bytearray(sound)
+        data[at] ^= 1 << at % 8
+        # In place: what has the file mapped is to see it.
+        with file.open("r+b") as out:
+            out.write(data)
+        try:
+            assert rows(filled, needle) == wanted
+        except StoreError as error:
+            refused.append(error)
+            if len(refused) % 16 == 0:
+                named += [d for d in filled.verify() if error.message in d]
+    assert len(named) == len(refused) // 16 > 0
+    assert {error.code for error in refused} == {"text_damaged"}
+    assert all("rebuild text" in (error.hint or "") for error in refused)
+    # Two of the five changes were looked at, all of their bytes but for a few that say nothing.
+    assert len(refused) > len(sound) // 3
+    filled.rebuild("text")
+    assert rows(filled, needle) == wanted
+    assert filled.verify() == []
+
+
+LOST: dict[str, tuple[bytes | None, str]] = {
+    "missing": (None, "manifest_missing"),
+    "empty": (b"", "manifest_damaged"),
+    "cut": (b'{"epoch": "1', "manifest_damaged"),
+    "of another program": (b'{"name": "app", "manifest_version": 3}', "manifest_damaged"),
+}
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_a_lost_manifest_is_made_anew_when_asked(case: str, filled: Engine) -> None:
+    content, code = LOST[case]
+    before, epoch = state(filled), filled._home.epoch
+    filled.close()
+    manifest = filled.directory / "manifest.json"
+    manifest.unlink()
+    if content is not None:
+        manifest.write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(StoreError) as caught:
+            govc_search.open(filled.directory)
+        assert caught.value.code == code
+        assert "govc-search rebuild" in (caught.value.hint or "")
+    assert manifest.exists() == (content is not None)
+    with govc_search.open(filled.directory, mend=True) as again:
+        fresh = again._home.epoch
+        assert fresh != epoch
+        assert any(fresh in warning for warning in again.warnings)
+        again.rebuild()
+        assert state(again) == before
+        assert again.verify() == []
+    with govc_search.open(filled.directory, mend=True) as again:
+        assert (again._home.epoch, again.warnings) == (fresh, [])
+
+
+def test_a_manifest_is_only_made_for_a_log_of_ours(filled: Engine, tmp_path: Path) -> None:
+    filled.close()
+    foreign = tmp_path / "foreign"
+    (foreign / "log").mkdir(parents=True)
+    (foreign / "log" / "00000000000000000001.log").write_bytes(b"GET / HTTP/1.1\n" * 20)
+    for manifest in (None, b"{}"):
+        if manifest is not None:
+            (foreign / "manifest.json").write_bytes(manifest)
+        before = sorted(foreign.rglob("*"))
+        with pytest.raises(StoreError) as caught:
+            govc_search.open(foreign, mend=True)
+        assert caught.value.code == "not_a_data_directory"
+        assert sorted(foreign.rglob("*")) == before
+    # Views that hold more than the log are not given up on the way.
+    (filled.directory / "manifest.json").unlink()
+    (segment,) = (filled.directory / "log").glob("*.log")
+    with segment.open("r+b") as file:
+        file.truncate(segment.stat().st_size - 10)
+    with pytest.raises(StoreError) as caught:
+        govc_search.open(filled.directory, mend=True)
+    assert caught.value.code == "log_incomplete"

@@ -58,7 +58,12 @@ def _progress(invocation: Invocation, label: str) -> ProgressView:
 
 @contextmanager
 def _opened(
-    invocation: Invocation, output: Output, *, create: bool = False, accept_loss: bool = False
+    invocation: Invocation,
+    output: Output,
+    *,
+    create: bool = False,
+    accept_loss: bool = False,
+    mend: bool = False,
 ) -> Iterator[Engine]:
     """Opens the data directory, which only `index` makes."""
     if not create and not invocation.data.exists():
@@ -76,6 +81,7 @@ def _opened(
             settings=settings,
             create=create,
             accept_loss=accept_loss,
+            mend=mend,
             progress=progress,
         )
     with engine:
@@ -431,9 +437,9 @@ def verify(invocation: Invocation) -> int:
 @shared_options
 @_with_invocation
 def rebuild(invocation: Invocation, part: str | None, accept_loss: bool) -> None:  # noqa: FBT001
-    """Make the table, the text index, or both, anew from the log."""
+    """Make the table, the text index, or both, anew from the log; a lost manifest, too."""
     output = Output(invocation)
-    with _opened(invocation, output, accept_loss=accept_loss) as engine:
+    with _opened(invocation, output, accept_loss=accept_loss, mend=True) as engine:
         with _progress(invocation, "rebuild") as progress:
             engine.rebuild(part, progress)
         as_of = engine.status().as_of

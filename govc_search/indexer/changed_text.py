@@ -2,9 +2,9 @@
 
 The table keeps lines in large compressed blocks, which is right for scans; reading a few changes
 scattered over it costs as much as reading all. Here each change is a zstd frame of its own, its
-removed lines and then its added ones, joined by line ends. The file belongs to the index of
-changes: it is rebuilt with it, and is durable before the index commits. What a crash leaves
-behind at its end is harmless: the same change is written again and the later one counts.
+removed lines and then its added ones, joined by line ends, with a checksum. The file belongs to
+the index of changes: it is rebuilt with it, and is durable before the index commits. What a crash
+leaves behind at its end is harmless: the same change is written again and the later one counts.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class ChangedText:
         ra, rb = removed_edges[:-1][keep].tolist(), removed_edges[1:][keep].tolist()
         aa, ab = added_edges[:-1][keep].tolist(), added_edges[1:][keep].tolist()
         texts = [removed[a:b] + added[c:d] for a, b, c, d in zip(ra, rb, aa, ab, strict=True)]
-        compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False)
+        compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
         records = np.zeros(len(keep), _RECORD)
         records["change_id"] = ids[keep]
         for side, edges_, some in (
@@ -189,11 +189,26 @@ class Frames:
                 added.append(None)
                 continue
             _, end, minus, plus = self._records[i].item()
-            text = decompress(self._map[int(self._starts[i]) : end])
             cut = max(0, minus)
+            frame = self._map[int(self._starts[i]) : end]
+            try:
+                # A frame says itself how much memory it wants.
+                if zstandard.frame_content_size(frame) != cut + max(0, plus):
+                    raise _damaged(wanted, "the frame is of another size")
+                text = decompress(frame)
+            except zstandard.ZstdError as error:
+                raise _damaged(wanted, str(error)) from error
             removed.append(text[:cut] if minus >= 0 else None)
             added.append(text[cut:] if plus >= 0 else None)
         return removed, added
+
+
+def _damaged(change: int, why: str) -> StoreError:
+    return StoreError(
+        "text_damaged",
+        f"the lines of change {change} beside the text index cannot be read: {why}",
+        hint="`govc-search rebuild text` makes it anew from the log",
+    )
 
 
 _Test = Callable[[Ids, "list[bytes | None]", "list[bytes | None]"], Ids]

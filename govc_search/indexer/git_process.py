@@ -18,7 +18,6 @@ from typing import IO, Final, cast
 from govc_search.errors import SourceError
 
 __all__ = [
-    "TEMPORARY",
     "GitObject",
     "GitStream",
     "ObjectReader",
@@ -26,10 +25,6 @@ __all__ = [
     "run_git",
     "widen",
 ]
-
-# How the names of temporary directories begin that hold a private view.
-TEMPORARY: Final = "govc-search-"
-
 
 _PIPE_BYTES: Final = 1 << 20
 _F_SETPIPE_SZ: Final = 1031

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import struct
 import sys
@@ -18,7 +17,6 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any, Final
 
@@ -27,7 +25,7 @@ import pyarrow as pa
 from govc_search.indexer.commit_batch import CommitBatch
 from govc_search.indexer.commit_object import CommitObject, parse_commit_object
 from govc_search.indexer.diff_stream import DiffStream, ReaderSettings
-from govc_search.indexer.git_process import TEMPORARY, ObjectReader, widen
+from govc_search.indexer.git_process import ObjectReader, widen
 from govc_search.records import KINDS
 from govc_search.store.log import encode
 
@@ -190,12 +188,9 @@ def _end_group() -> None:
     os._exit(0)
 
 
-def _listen(pipe: IO[bytes], requests: SimpleQueue[Request], view: Path) -> None:
+def _listen(pipe: IO[bytes], requests: SimpleQueue[Request]) -> None:
     while (frame := read_frame(pipe)) is not None:
         requests.put(Request(**frame[1]))
-    # A parent that lives ends its workers by signal: this one is gone and left its view behind.
-    if view.parent.name.startswith(TEMPORARY):
-        shutil.rmtree(view.parent, ignore_errors=True)
     _end_group()
 
 
@@ -203,9 +198,7 @@ def main() -> None:
     """Serves the pool until its end of the pipe closes."""
     settings = ReaderSettings(**json.loads(sys.argv[1]))
     requests: SimpleQueue[Request] = SimpleQueue()
-    listener = threading.Thread(
-        target=_listen, args=(sys.stdin.buffer, requests, Path(settings.view)), daemon=True
-    )
+    listener = threading.Thread(target=_listen, args=(sys.stdin.buffer, requests), daemon=True)
     listener.start()
     output = sys.stdout.buffer
     widen(output.fileno())

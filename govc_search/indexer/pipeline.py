@@ -95,10 +95,12 @@ def index_repository(
     known: Known,
     feeding: Callable[[], Feeder],
     settings: Settings,
+    scratch: Path,
     progress: Callable[[Progress], None] | None = None,
 ) -> IndexReport:
     """Reads what is new in the repository at `path` and returns what was done.
 
+    The private view that it is read through is made in the directory `scratch`.
     On KeyboardInterrupt what was logged is carried into the views and the report says so; the
     next run goes on from there. Raises SourceError for what is no readable repository.
     """
@@ -106,7 +108,7 @@ def index_repository(
     tell = progress or (lambda _: None)
     # Ctrl-C strikes the main thread wherever it is, so a write to the log has another one: it is
     # done, or was not begun.
-    with Repository.open(path) as repository, ThreadPoolExecutor(1, "log") as writer:
+    with Repository.open(path, scratch) as repository, ThreadPoolExecutor(1, "log") as writer:
         run = _Run(repository, options, log, known, settings, tell, writer)
         try:
             with feeding() as feeder:

@@ -1,6 +1,6 @@
 """Opens a source repository without letting git read anything but its objects and refs.
 
-Two private bare directories are made in a temporary place. The `view` borrows the source's
+Two private bare directories are made in a place of our own. The `view` borrows the source's
 objects and is all that commits are read through. The other one also borrows its refs and HEAD;
 it is asked once, when the repository is opened. So the source's configuration, attributes,
 hooks, grafts and replacements are never seen by git.
@@ -21,7 +21,7 @@ from typing import Final, Self
 
 from govc_search.errors import SourceError
 from govc_search.indexer.commit_object import parse_commit_object, parse_date
-from govc_search.indexer.git_process import TEMPORARY, ObjectReader, run_git
+from govc_search.indexer.git_process import ObjectReader, run_git
 
 __all__ = ["Head", "Ref", "Repository"]
 
@@ -75,10 +75,16 @@ class _Place:
 class Repository:
     """A source repository, open for reading; a context manager that removes its private view."""
 
-    def __init__(self, path: Path, place: _Place) -> None:
+    def __init__(self, path: Path, place: _Place, scratch: Path | None) -> None:
         self.path = path
         self.git_dir = place.git_dir
-        self._temporary = tempfile.TemporaryDirectory(prefix=TEMPORARY, ignore_cleanup_errors=True)
+        if scratch is not None:
+            # Git is run in the view: a relative path would lead elsewhere there.
+            scratch = scratch.absolute()
+            scratch.mkdir(mode=0o700, exist_ok=True)
+        self._temporary = tempfile.TemporaryDirectory(
+            prefix="govc-search-", dir=scratch, ignore_cleanup_errors=True
+        )
         root = Path(self._temporary.name)
         self.view = str(root / "view")
         self._walk_view = str(root / "refs")
@@ -95,16 +101,17 @@ class Repository:
         self._refs: list[Ref] | None = None
 
     @classmethod
-    def open(cls, path: Path | str) -> Repository:
+    def open(cls, path: Path | str, scratch: Path | None = None) -> Repository:
         """Returns the repository at `path`: a work tree's top, a bare or a git directory.
 
-        Raises SourceError `repository_missing`, `not_a_repository` or `repository_broken`. A
-        repository without any commit is no error.
+        The private view is made in `scratch`, whose owner clears away what a killed process left
+        there, or in the system's temporary directory. A repository without any commit is no
+        error. Raises SourceError `repository_missing`, `not_a_repository` or `repository_broken`.
         """
         path = Path(path).expanduser()
         try:
             path = path.absolute()
-            return cls(path, _locate(path))
+            return cls(path, _locate(path), scratch)
         except PermissionError as error:
             raise _broken(path, f"permission denied on {error.filename}") from None
         except OSError as error:

@@ -39,7 +39,7 @@ from govc_search.store.frame import (
     read_header,
 )
 
-__all__ = ["FORMAT", "Entry", "Log", "LogReport", "Payload", "encode"]
+__all__ = ["FORMAT", "Entry", "Log", "LogReport", "Payload", "encode", "is_log"]
 
 _logger = logging.getLogger(__name__)
 
@@ -432,6 +432,19 @@ class Log:
                 )
             yield frame
             offset, position, previous = frame.end, frame.last, frame.digest
+
+
+def is_log(directory: Path) -> bool:
+    """Returns whether there is a segment in a directory that begins with a frame of ours."""
+    for path in directory.glob("*.log"):
+        try:
+            with path.open("rb", buffering=0) as file:
+                read_header(file.fileno(), 0, path.stat().st_size, path.name)
+        except StoreError as error:
+            if error.code == "log_damaged":
+                continue
+        return True
+    return False
 
 
 def _from(entries: list[Entry], after: int) -> list[Entry]:

@@ -9,7 +9,7 @@ import secrets
 import shlex
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -28,6 +28,10 @@ FORMATS: Final[Mapping[str, int]] = MappingProxyType(
 
 _MANIFEST: Final = "manifest.json"
 _LOCK: Final = "lock"
+_MEND: Final = (
+    "restore it from a copy, or `govc-search rebuild` makes one; positions then belong to a new"
+    " epoch, and what was noted by the old one is not to be gone on from"
+)
 # What a crash may leave behind while a directory is being made.
 _UNFINISHED: Final = frozenset({_LOCK, _MANIFEST + ".tmp"})
 
@@ -47,31 +51,53 @@ class _Manifest:
 
 
 class DataDirectory:
-    """One data directory, locked by this process until it is closed."""
+    """One data directory, locked by this process until it is closed.
 
-    def __init__(self, path: Path, lock: int, manifest: _Manifest) -> None:
+    `warnings` tells what opening had to mend.
+    """
+
+    def __init__(
+        self, path: Path, lock: int, manifest: _Manifest, warnings: Sequence[str] = ()
+    ) -> None:
         self.path = path
+        self.warnings = list(warnings)
         self._lock = lock
         self._manifest = manifest
         _held.add(self)
 
     @classmethod
-    def open(cls, path: Path | str, create: bool = True) -> DataDirectory:  # noqa: FBT001, FBT002
+    def open(
+        cls,
+        path: Path | str,
+        create: bool = True,  # noqa: FBT001, FBT002
+        *,
+        mend: bool = False,
+    ) -> DataDirectory:
         """Returns the directory, made (mode 0700) if it is missing or empty and `create` is set.
 
-        Raises BusyError `data_directory_busy` when another process holds it, and StoreError
-        `not_a_data_directory`, `format_too_new` or `manifest_damaged`.
+        With `mend` a manifest that is lost or damaged is made anew where a log says that the
+        directory is one of ours. Raises BusyError `data_directory_busy` when another process
+        holds it, and StoreError `not_a_data_directory`, `format_too_new`, `manifest_missing` or
+        `manifest_damaged`.
         """
         path = Path(path)
         try:
             present = {p.name for p in path.iterdir()} if path.exists() else None
         except OSError as error:
             raise _foreign(path, str(error.strerror).lower()) from None
+        ours = log.is_log(path / "log")
         if present is None or _MANIFEST not in present:
-            if not create:
+            if ours and not mend:
+                raise StoreError(
+                    "manifest_missing", f"{path} holds a log and no {_MANIFEST}", hint=_MEND
+                )
+            if not create and not ours:
                 raise _foreign(path, "it holds no index")
-            if present is not None and not present <= _UNFINISHED:
+            if present is not None and not present <= _UNFINISHED and not ours:
                 raise _foreign(path, "it holds other files and no index")
+        else:
+            # Before anything is written there: the name is a usual one.
+            _read(path, mend=mend, ours=ours)
         try:
             if present is None:
                 path.mkdir(mode=0o700, parents=True)
@@ -83,15 +109,21 @@ class DataDirectory:
             raise StoreError(
                 "data_directory_unusable", f"{path} cannot be used: {error.strerror}".lower()
             ) from None
+        warnings = []
         try:
-            manifest = _read(path)
+            manifest = _read(path, mend=mend, ours=ours)
             if manifest is None:
                 manifest = _Manifest(secrets.token_hex(8), dict(FORMATS))
                 _replace(path, manifest)
+                if ours:
+                    warnings.append(
+                        f"made a new {_MANIFEST}: positions stay, and belong to the new epoch"
+                        f" {manifest.epoch}"
+                    )
         except BaseException:
             os.close(lock)
             raise
-        return cls(path, lock, manifest)
+        return cls(path, lock, manifest, warnings)
 
     @property
     def epoch(self) -> str:
@@ -180,7 +212,8 @@ def _take(path: Path) -> int:
     return fd
 
 
-def _read(path: Path) -> _Manifest | None:
+def _read(path: Path, *, mend: bool, ours: bool) -> _Manifest | None:
+    """Returns the manifest, or None where there is none or one that is to be made anew."""
     try:
         text = (path / _MANIFEST).read_bytes()
     except FileNotFoundError:
@@ -191,10 +224,12 @@ def _read(path: Path) -> _Manifest | None:
         versions = {part: int(formats[part]) for part in FORMATS}
         epoch = str(manifest["epoch"])
     except (ValueError, KeyError, TypeError):
+        if not ours:
+            raise _foreign(path, f"its {_MANIFEST} is not one of ours") from None
+        if mend:
+            return None
         raise StoreError(
-            "manifest_damaged",
-            f"{path / _MANIFEST} cannot be understood",
-            hint="restore it from a copy",
+            "manifest_damaged", f"{path / _MANIFEST} cannot be understood", hint=_MEND
         ) from None
     for part, version in versions.items():
         if version > FORMATS[part]:
