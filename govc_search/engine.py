@@ -21,6 +21,7 @@ from govc_search.indexer.pipeline import (
     IndexReport,
     Progress,
     index_repository,
+    remove_repository,
 )
 from govc_search.indexer.text import TextIndex
 from govc_search.indexer.views import Feeder, catch_up
@@ -30,7 +31,9 @@ from govc_search.ql.protocols import Ids
 from govc_search.ql.result import Result
 from govc_search.readers import Readers
 from govc_search.settings import Settings
+from govc_search.store.coverage import Coverage
 from govc_search.store.graph import Graphs
+from govc_search.store.known import Known
 from govc_search.store.log import Log
 from govc_search.store.manifest import DataDirectory
 from govc_search.store.table import Table
@@ -46,7 +49,10 @@ Tell = Callable[[Progress], None] | None
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a data directory holds; sizes in bytes, a repository is one dictionary."""
+    """What a data directory holds; sizes in bytes, a repository is one dictionary.
+
+    Its `incomplete` counts the commits of which something is missing, by why.
+    """
 
     directory: str
     last_position: int
@@ -105,6 +111,7 @@ class Engine:
         self._plans: dict[Hashable, Any] = {}
         self._writing = threading.Lock()
         self._readers = Readers()
+        self._coverage = Coverage()
         self._resources = ExitStack()
         try:
             self._home = self._resources.enter_context(
@@ -178,12 +185,24 @@ class Engine:
                 # A run that was interrupted twice may have left this to do.
                 self._catch_up(None)
                 return index_repository(
-                    path, options, self._log, _Known(self._table), self._feeding,
+                    path, options, self._log, Known(self._table), self._feeding,
                     self.settings, self._scratch, progress,
                 )  # fmt: skip
             finally:
                 shutil.rmtree(self._scratch, ignore_errors=True)
                 self._catch_up(None)
+
+    def remove(self, repo: str) -> int:
+        """Removes a repository from all answers and returns how many commits it had.
+
+        The log keeps what it holds. Indexed again, its commits come again, at new positions.
+        Raises UsageError `unknown_repository`.
+        """
+        with self._at_work():
+            self._catch_up(None)
+            count = remove_repository(repo, self._log, Known(self._table))
+            self._catch_up(None)
+        return count
 
     @property
     def _views(self) -> tuple[Table, TextIndex]:
@@ -302,6 +321,7 @@ class Engine:
             as_of,
             self.settings,
             self._plans,
+            lambda: self._coverage.at(self._table, as_of),
         )
 
     def search(self, words: str, *, limit: int = 10) -> Result:
@@ -347,6 +367,9 @@ class Engine:
             " (SELECT count(*) FROM refs f WHERE f.repo = r.repo AND f.to_position IS NULL) AS refs"
             " FROM repositories r WHERE r.to_position IS NULL ORDER BY r.repo"
         )
+        gaps = {g.repo: g.incomplete for g in self._coverage.at(self._table, self.as_of)}
+        for repository in repositories:
+            repository["incomplete"] = dict(gaps.get(repository["name"], {}))
         return Status(
             str(self.directory), self._log.last, self.as_of, _size(self._home.log),
             _size(self._home.view("table")), _size(self._home.view("text")), repositories,
@@ -487,46 +510,3 @@ class _Graph:
                 "unknown_revision", f"no revision {revision!r}: nothing is indexed"
             )
         return found
-
-
-class _Known:
-    """What the pipeline asks of the table."""
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-
-    def known_hashes(self, repo: str) -> set[str]:
-        return self._table.known_hashes(repo)
-
-    def commit_depths(self, repo: str) -> dict[str, tuple[int, str, str | None]]:
-        return self._table.commit_depths(repo)
-
-    def repository(self, repo: str) -> Mapping[str, Any] | None:
-        rows = self._query(
-            "SELECT * FROM repositories WHERE to_position IS NULL AND repo = $v", repo
-        )
-        if not rows:
-            return None
-        row = dict(rows[0])
-        for key in ("default_branch", "mailmap"):
-            row[key] = row[key].encode() if row[key] is not None else None
-        return row
-
-    def repository_at(self, url: str) -> str | None:
-        rows = self._query(
-            "SELECT repo FROM repositories WHERE to_position IS NULL AND url = $v ORDER BY repo",
-            url,
-        )
-        return str(rows[0]["repo"]) if rows else None
-
-    def refs(self, repo: str) -> dict[str, Mapping[str, Any]]:
-        rows = self._query("SELECT * FROM refs WHERE to_position IS NULL AND repo = $v", repo)
-        return {str(r["full_name"]): r for r in rows}
-
-    def _query(self, sql: str, value: str) -> list[dict[str, Any]]:
-        cursor = self._table.cursor()
-        try:
-            rows: list[dict[str, Any]] = cursor.query(sql, {"v": value}).to_pylist()
-            return rows
-        finally:
-            cursor.close()

@@ -188,7 +188,7 @@ COMMITS: Final = Table(
         Column("is_bot", BOOLEAN, "the author's name or e-mail is that of a program", sql=conventions.is_bot("b.author", "b.author_email")),
         Column("signature", TEXT, "kind of signature: gpg, ssh or x509; not verified"),
         Column("depth", TEXT, "what was read of it: none, paths or full"),
-        Column("incomplete", TEXT, "why something is missing, else NULL"),
+        Column("incomplete", TEXT, "why something is missing, beginning with the kind of reason, else NULL"),
         Column("indexed_at", TIMESTAMP, "when it entered the log, UTC"),
     ),
     joins={
@@ -348,7 +348,7 @@ TABLES: Final[tuple[Table, ...]] = (
             Column("default_branch", TEXT, "the branch that HEAD names; NULL when detached", sql="CASE WHEN starts_with(b.default_branch, 'refs/heads/') THEN substr(b.default_branch, 12) ELSE b.default_branch END"),
             Column("head", TEXT, "commit at HEAD"),
             Column("commit_count", INTEGER, "number of indexed commits", sql="(SELECT count(*) FROM commits n WHERE n.repo = b.repo AND n.position <= CAST($as_of AS UBIGINT))"),
-            Column("indexed_at", TIMESTAMP, "when it was last indexed, UTC"),
+            Column("indexed_at", TIMESTAMP, "when indexing it last brought something new, UTC"),
             Column("diffs", TEXT, "how deep it is read: none, paths or full"),
         ),
         where=_VISIBLE,

@@ -294,7 +294,7 @@ def test_a_commit_above_the_limit_keeps_its_change_list(
         for part in pool.read([made[n] for n in names]):
             found += part.batch.to_pylist()
     assert [row["hash"] for row in found] == [made[n] for n in names]
-    big = "too_large"
+    big = "too_large: more than 20000 bytes of patch"
     assert [row["incomplete"] for row in found] == [None, big, big, None, big, None]
     assert [c["path"] for c in found[1]["changes"]] == [b"big.txt", b"small.txt"]
     assert {(c["hunks"], c["insertions"]) for c in found[1]["changes"]} == {(None, None)}
@@ -309,7 +309,10 @@ def test_many_short_lines_are_as_large_as_long_ones(tmp_path: Path) -> None:
         hashes.append(repo.commit(f"{count} lines"))
     with Repository.open(repo.path) as source:
         found, _ = read(source, settings=Settings({"commit_patch_bytes": 16_000}))
-    assert [found[h]["incomplete"] for h in hashes] == [None, "too_large"]
+    assert [found[h]["incomplete"] for h in hashes] == [
+        None,
+        "too_large: more than 16000 bytes of patch",
+    ]
 
 
 @pytest.mark.parametrize("what", ["blob", "tree"])

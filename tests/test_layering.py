@@ -18,6 +18,7 @@ FOUNDATION = (
     "errors",
     "settings",
     "records",
+    "gaps",
     "grammar_files",
     "conventions",
     "filekinds",

@@ -18,6 +18,7 @@ import pytest
 
 from govc_search.errors import DeadlineError, QueryError, StoreError
 from govc_search.records import AMENDMENT, COMMIT, KINDS, REF_UPDATE, REPOSITORY, change_id
+from govc_search.store.known import Held, Known
 from govc_search.store.log import Entry
 from govc_search.store.rows import decode, split_message
 from govc_search.store.table import Table
@@ -285,7 +286,7 @@ def test_the_checkpoint_moves_with_the_rows(table: Table) -> None:
     writer.add(commit("b"), commit=False)
     assert table.checkpoint == 1
     assert ask(table, "SELECT count(*) FROM commits") == [(1,)]
-    assert table.known_hashes("r") == {"a" * 40, "b" * 40}
+    assert list(Known(table).commits("r")) == ["a" * 40]
     entry = Entry(COMMITS, 3, pa.RecordBatch.from_pylist([commit("c")], schema=COMMIT))
     for from_, wrong in ((1, entry), (2, Entry(COMMITS, 4, entry.batch))):
         with pytest.raises(StoreError) as caught:
@@ -293,12 +294,12 @@ def test_the_checkpoint_moves_with_the_rows(table: Table) -> None:
         assert caught.value.code == "view_out_of_step"
     table.rollback()
     assert table.checkpoint == 1
-    assert table.known_hashes("r") == {"a" * 40}
+    assert list(Known(table).commits("r")) == ["a" * 40]
     assert ask(table, "SELECT count(*) FROM identities") == [(2,)]
     table.apply(1, [Entry(COMMITS, 2, entry.batch)])
     assert table.commit() == 2 == ask(table, "SELECT checkpoint FROM view")[0][0]
-    assert table.commit_depths("r")["c" * 40] == (2, "full", None)
-    assert table.commit_depths("q") == {}
+    assert Known(table).commits("r")["c" * 40] == Held(2, "full", None, bare=False)
+    assert Known(table).commits("q") == {}
 
 
 def test_an_amendment_takes_the_place_of_a_commit(table: Table, tmp_path: Path) -> None:
@@ -422,7 +423,7 @@ def test_a_removed_repository_leaves_nothing_behind(table: Table, tmp_path: Path
                       " ORDER BY ALL") == [
         ("q", "/q2", at, None), ("q", "/r", 1, at), ("r", "/r", 2, at - 1)
     ]  # fmt: skip
-    assert table.known_hashes("r") == set()
+    assert Known(table).commits("r") == {}
     writer.add(state("r"), commit=False)
     writer.add(*[c for c in both if c["repo"] == "r"])
     assert table.digest()["hunks"][0] == before["hunks"][0]

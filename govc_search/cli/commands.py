@@ -202,6 +202,8 @@ def _tell_report(report: IndexReport, incomplete: dict[str, int], output: Output
     pace = report.commits_added / report.elapsed if report.elapsed > 0 else 0
     rate = f" ({pace:,.0f} commits/s)" if report.commits_added and report.elapsed > 1 else ""
     output.say(f"{report.repo}: {', '.join(parts)} in {duration_text(report.elapsed)}{rate}")
+    for warning in report.warnings:
+        output.warn(f"{report.repo}: {warning}")
     for hash_, reason in report.failures[:_SHOWN_FAILURES]:
         output.warn(f"{report.repo}: commit {hash_} could not be read: {reason}")
     if len(report.failures) > _SHOWN_FAILURES:
@@ -214,7 +216,7 @@ def _tell_report(report: IndexReport, incomplete: dict[str, int], output: Output
     if report.interrupted:
         say(f"{report.repo}: interrupted; what was read is kept, run the same command to go on")
         return EXIT_STATUS["interrupted"]
-    if report.failures or incomplete.keys() - _EXPECTED_GAPS:
+    if report.failures or {r.partition(":")[0] for r in incomplete} - _EXPECTED_GAPS:
         return EXIT_STATUS["incomplete"]
     return 0
 
@@ -228,6 +230,34 @@ def _reports_table(reports: Sequence[IndexReport]) -> Any:
         row["failures"] = [{"hash": h, "reason": reason} for h, reason in report.failures]
         rows.append(row)
     return pa.Table.from_pylist(rows)
+
+
+# remove
+
+
+@cli.command()
+@click.argument("name", metavar="NAME")
+@click.option("--yes", is_flag=True, help="Do not ask; needed where nobody could answer.")
+@shared_options
+@_with_invocation
+def remove(invocation: Invocation, name: str, yes: bool) -> None:  # noqa: FBT001
+    """Remove a repository and all its commits from the index; the repository itself stays."""
+    output = Output(invocation)
+    with _opened(invocation, output) as engine:
+        known = {str(r["name"]): int(r["commits"]) for r in engine.status().repositories}
+        if name in known and not yes:
+            question = f"remove {escape(name)} with its {known[name]:,} commits from the index?"
+            if not sys.stdin.isatty():
+                raise UsageError(
+                    "confirmation_needed",
+                    f"nobody is there to confirm: {question}",
+                    hint="--yes removes it without asking",
+                )
+            if not click.confirm(question, err=True):
+                output.say("nothing was removed")
+                return
+        commits = engine.remove(name)
+    output.say(f"{escape(name)}: removed with {commits:,} commits")
 
 
 # query
@@ -379,10 +409,17 @@ def status(invocation: Invocation) -> None:
     with _opened(invocation, output) as engine:
         found = engine.status()
     if output.format in ("json", "ndjson"):
-        output.table(pa.Table.from_pylist([dataclasses.asdict(found)]))
+        shown = dataclasses.asdict(found)
+        for repository in shown["repositories"]:
+            repository["incomplete"] = [
+                {"why": why, "commits": n} for why, n in repository["incomplete"].items()
+            ]
+        output.table(pa.Table.from_pylist([shown]))
         return
-    columns = ("name", "commits", "refs", "diffs", "complete", "indexed_at", "url")
+    columns = ("name", "commits", "refs", "diffs", "complete", "incomplete", "indexed_at", "url")
     rows = [{c: r[c] for c in columns} for r in found.repositories]
+    for row in rows:
+        row["incomplete"] = ", ".join(f"{n:,} {why}" for why, n in row["incomplete"].items())
     table = pa.Table.from_pylist(rows) if rows else pa.table({c: pa.nulls(0) for c in columns})
     if output.format == "table":
         with output.opened() as target:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from govc_search.gaps import NOT_UNDERSTOOD, too_large
 from govc_search.indexer.commit_object import CommitObject
 from govc_search.indexer.patch import Patches, parse_patches
 from govc_search.records import CHANGE, COMMIT, MAX_CHANGES, TRAILER
@@ -92,8 +93,8 @@ class CommitBatch:
                 self._patches[row] = diff.patch
                 self.patch_bytes += len(diff.patch)
             else:
-                incomplete = incomplete or "patch not understood"
-        self._incomplete.append(incomplete if whole else "too_large")
+                incomplete = incomplete or NOT_UNDERSTOOD
+        self._incomplete.append(incomplete if whole else too_large(MAX_CHANGES, "changes"))
 
     def _add_changes(self, raw: bytes) -> bool:
         """Adds the changes of one commit; returns whether there was room for all of them."""
@@ -245,7 +246,7 @@ class CommitBatch:
                 break
             for row in rows[bad].tolist():
                 del self._patches[row]
-                self._incomplete[row] = "patch not understood"
+                self._incomplete[row] = NOT_UNDERSTOOD
         read = np.zeros(total, np.bool_)
         for row in rows.tolist():
             read[self._first[row] : self._first[row + 1]] = True

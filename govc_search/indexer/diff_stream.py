@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from govc_search.gaps import too_large
 from govc_search.indexer.commit_batch import CommitText, Diff
 from govc_search.indexer.git_process import GitStream, run_git
 
@@ -70,6 +71,7 @@ class DiffStream:
             f"--format={nonce}C%H%x00%an%x00%ae%x00%cn%x00%ce%x00%B%x00"
             f"%(trailers:only,unfold,key_value_separator={nonce}k,separator={nonce}t){nonce}D"
         )
+        self._too_large = too_large(settings.commit_patch_bytes, "bytes of patch")
         self._between = self._nonce + b"k"
         self._after = self._nonce + b"t"
         self._stream: GitStream | None = None
@@ -113,7 +115,7 @@ class DiffStream:
                 answer = Answer(head, diff, None)
             except _TooLargeError as large:
                 # To read on would take as long as the patch is long.
-                answer = Answer(large.head, Diff(large.raw, None), "too_large")
+                answer = Answer(large.head, Diff(large.raw, None), self._too_large)
                 self.close()
             except _StreamError:
                 self.close()
@@ -133,7 +135,7 @@ class DiffStream:
             return answer
         if patch.count(b"\n") <= limit:
             return answer
-        return Answer(answer.head, Diff(answer.diff.raw, None), "too_large")
+        return Answer(answer.head, Diff(answer.diff.raw, None), self._too_large)
 
     def _alone(self, name: str) -> Answer:
         # When the stream dies, what git had not yet written may belong to this commit or to the
@@ -142,7 +144,7 @@ class DiffStream:
         try:
             head, diff = self._read(name, "")
         except _TooLargeError as large:
-            return Answer(large.head, Diff(large.raw, None), "too_large")
+            return Answer(large.head, Diff(large.raw, None), self._too_large)
         except _StreamError as error:
             return Answer(None, self._changes_of(name), str(error))
         finally:

@@ -22,6 +22,7 @@ from typing import IO, Any, Final
 
 import pyarrow as pa
 
+from govc_search.gaps import SHALLOW
 from govc_search.indexer.commit_batch import CommitBatch
 from govc_search.indexer.commit_object import CommitObject, parse_commit_object
 from govc_search.indexer.diff_stream import DiffStream, ReaderSettings
@@ -121,7 +122,7 @@ class CommitReader:
                 failures.append((name, commit))
                 continue
             diff = None
-            incomplete = "shallow" if name in boundary else None
+            incomplete = SHALLOW if name in boundary else None
             if name in prepared.apart:
                 text = texts.get(name)
             else:

@@ -7,26 +7,33 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from govc_search import gaps
 from govc_search.errors import UsageError
+from govc_search.indexer.naming import identify
 from govc_search.indexer.reader_pool import ReaderPool
 from govc_search.indexer.repository import Head, Ref, Repository
 from govc_search.indexer.views import Feeder
 from govc_search.records import AMENDMENT, KINDS, REF_UPDATE, REPOSITORY
 from govc_search.settings import Settings
+from govc_search.store.known import Held, Known
 from govc_search.store.log import Entry, Log, Payload
 
-__all__ = ["DEPTHS", "IndexOptions", "IndexReport", "Progress", "index_repository"]
+__all__ = [
+    "DEPTHS",
+    "IndexOptions",
+    "IndexReport",
+    "Progress",
+    "index_repository",
+    "remove_repository",
+]
 
 DEPTHS = ("none", "paths", "full")
 _KIND = {k.name: k for k in KINDS}
-# What is known of an indexed commit: its position, how deep it was read (a place in DEPTHS), and
-# why it is incomplete.
-_Held = tuple[int, int, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class IndexReport:
     """What indexing one repository did.
 
     `failures` are (hash, reason) of commits that could not be read at all, `incomplete` counts
-    commits of which something is missing.
+    commits read of which something is missing, `warnings` say what may not be as meant.
     """
 
     repo: str
@@ -65,23 +72,10 @@ class IndexReport:
     refs_updated: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
     incomplete: int = 0
+    warnings: list[str] = field(default_factory=list)
     elapsed: float = 0.0
     last_position: int = 0
     interrupted: bool = False
-
-
-class Known(Protocol):
-    """What is indexed already, as the table knows it."""
-
-    def known_hashes(self, repo: str) -> set[str]: ...
-
-    def commit_depths(self, repo: str) -> dict[str, tuple[int, str, str | None]]: ...
-
-    def repository(self, repo: str) -> Mapping[str, Any] | None: ...
-
-    def repository_at(self, url: str) -> str | None: ...
-
-    def refs(self, repo: str) -> dict[str, Mapping[str, Any]]: ...
 
 
 def _now() -> int:
@@ -123,6 +117,27 @@ def index_repository(
     return run.report
 
 
+def remove_repository(repo: str, log: Log, known: Known) -> int:
+    """Appends that a repository is removed and returns how many commits it has.
+
+    Raises UsageError `unknown_repository`.
+    """
+    state = known.repository(repo)
+    if state is None:
+        raise UsageError(
+            "unknown_repository", f'no repository "{repo}"', hint="`govc-search status` lists them"
+        )
+    count = known.count(repo)
+    row = {**state, "event": "removed", "complete": False, "at": _now()}
+    log.append([(_KIND["repository"], _records(REPOSITORY, [row]))])
+    return count
+
+
+def _records(schema: pa.Schema, rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    full = [{f.name: row.get(f.name) for f in schema} for row in rows]
+    return pa.RecordBatch.from_pylist(full, schema=schema)
+
+
 class _Run:
     def __init__(
         self,
@@ -141,10 +156,8 @@ class _Run:
         self.tell = tell
         self.writer = writer
         self.wrote = False
-        path = repository.path.resolve()
-        # A work tree and its git directory are one repository.
-        self.url = str(path.parent if path.name == ".git" else path)
-        self.name = self._name(options.name)
+        identity = identify(repository, options.name, known)
+        self.name, self.url = identity.name, identity.url
         self.before = known.repository(self.name)
         before: Mapping[str, Any] = self.before or {}
         self.diffs = options.diffs or before.get("diffs") or "full"
@@ -153,30 +166,16 @@ class _Run:
             options.refs if options.refs is not None else tuple(before.get("refs") or ())
         )
         self.jobs = options.jobs
-        self.report = IndexReport(self.name)
-
-    def _name(self, wanted: str | None) -> str:
-        existing = self.known.repository_at(self.url)
-        own = Path(self.url).name.removesuffix(".git")
-        name = wanted or existing or own or "repository"
-        if existing is not None and name != existing:
-            raise UsageError(
-                "already_indexed",
-                f'{self.url} is indexed as "{existing}" already',
-                hint="leave --name out, or every commit of it would count twice",
-            )
-        other = self.known.repository(name)
-        if other is not None and other["url"] != self.url:
-            raise UsageError(
-                "name_taken",
-                f'"{name}" is another repository already: {other["url"]}',
-                hint="give this one another name with --name",
-            )
-        return name
+        self.report = IndexReport(self.name, warnings=list(identity.warnings))
 
     def all(self, feeder: Feeder) -> None:
         self.tell(Progress("refs", 0, None, "refs"))
         found = self.repository.refs(self.patterns)
+        self.report.warnings += [
+            f'no ref matches "{pattern}"'
+            for pattern in self.patterns
+            if not self.repository.refs([pattern])
+        ]
         tips = {r.commit for r in found if r.commit is not None}
         head = self.repository.head()
         if "HEAD" in self.patterns and head.branch is not None:
@@ -186,7 +185,7 @@ class _Run:
         state = self._state(head, complete=False)
         changed = self.before is None or any(
             _shown(self.before.get(k)) != _shown(state[k])
-            for k in ("default_branch", "head", "diffs", "merges", "refs", "mailmap")
+            for k in ("url", "default_branch", "head", "diffs", "merges", "refs", "mailmap")
         )
         recorded = self.known.refs(self.name)
         hashes, amended = self._wanted(tips, recorded)
@@ -230,11 +229,13 @@ class _Run:
 
     def _wanted(
         self, tips: Iterable[str], recorded: Mapping[str, Mapping[str, Any]]
-    ) -> tuple[list[str], dict[str, _Held]]:
+    ) -> tuple[list[str], dict[str, Held]]:
         """Returns the hashes to read in order, and those of them that are indexed already."""
-        held = self.known.commit_depths(self.name) if self.before is not None else {}
+        held = self.known.commits(self.name) if self.before is not None else {}
         shallow = self.repository.shallow
-        deepened = any(why == "shallow" and h not in shallow for h, (_, _, why) in held.items())
+        deepened = any(
+            h.incomplete == gaps.SHALLOW and name not in shallow for name, h in held.items()
+        )
         # Only what a whole run recorded can be relied on to be indexed with all its ancestors.
         whole = self.before is not None and self.before["complete"] and not deepened
         seen = {r["peeled"] or r["hash"] for r in recorded.values()} if whole else set()
@@ -242,17 +243,36 @@ class _Run:
             seen.add(self.before["head"])
         self.tell(Progress("history", 0, None, "commits"))
         listed = self.repository.rev_list(sorted(set(tips)), sorted(seen))
-        wanted = DEPTHS.index(self.diffs)
-        amended: dict[str, _Held] = {}
-        for hash_, (position, depth, incomplete) in held.items():
-            cut_off = incomplete == "shallow" and hash_ in shallow
-            place = DEPTHS.index(depth)
-            if place < wanted or (place == wanted and incomplete and not cut_off):
-                amended[hash_] = (position, place, incomplete)
+        amended = self._to_amend(held)
         self.report.commits_known = len(held)
         return [h for h in listed if h not in held] + list(amended), amended
 
-    def _read(self, feeder: Feeder, hashes: list[str], amended: Mapping[str, _Held]) -> None:
+    def _to_amend(self, held: Mapping[str, Held]) -> dict[str, Held]:
+        """Returns the indexed commits of which more may be had now than there was."""
+        wanted = DEPTHS.index(self.diffs)
+        reasons = {h.incomplete for h in held.values() if h.incomplete is not None}
+        lost = {name for reason in reasons if (name := gaps.lost_object(reason))}
+        back = self.repository.holds(sorted(lost))
+
+        def may_grow(name: str, commit: Held) -> bool:
+            depth, reason = DEPTHS.index(commit.depth), commit.incomplete
+            if reason is None and commit.bare and self.merges == "first-parent":
+                return wanted > 0
+            if reason is None or depth != wanted:
+                return depth < wanted
+            if reason == gaps.SHALLOW:
+                return name not in self.repository.shallow
+            limit, missing = gaps.limit_of(reason), gaps.lost_object(reason)
+            if limit is not None:
+                return limit < self.settings.size("commit_patch_bytes")
+            if missing is not None:
+                return missing in back
+            # What remains is git's own trouble, which may have passed, or lies in the commit.
+            return gaps.kind_of(reason) == "unreadable"
+
+        return {name: commit for name, commit in held.items() if may_grow(name, commit)}
+
+    def _read(self, feeder: Feeder, hashes: list[str], amended: Mapping[str, Held]) -> None:
         done, total = 0, len(hashes)
         self.tell(Progress("commits", 0, total, "commits"))
         if not hashes:
@@ -276,7 +296,7 @@ class _Run:
         feeder: Feeder,
         batch: pa.RecordBatch,
         payload: Payload,
-        amended: Mapping[str, _Held],
+        amended: Mapping[str, Held],
     ) -> None:
         if batch.num_rows == 0:
             return
@@ -289,10 +309,11 @@ class _Run:
         again = batch.filter(old)
         # What is read as deep as before and still misses what it missed brings nothing.
         brings = [
-            amended[h][1:] != (DEPTHS.index(self.diffs), why)
-            for h, why in zip(
-                again.column("hash").to_pylist(),
+            before.depth != self.diffs or before.incomplete != why or (before.bare and not bare)
+            for before, why, bare in zip(
+                [amended[h] for h in again.column("hash").to_pylist()],
                 again.column("incomplete").to_pylist(),
+                again.column("changes").is_null().to_pylist(),
                 strict=True,
             )
         ]
@@ -301,7 +322,7 @@ class _Run:
             self._write(feeder, "commit", new)
         if again.num_rows:
             targets = pa.array(
-                [amended[h][0] for h in again.column("hash").to_pylist()], pa.uint64()
+                [amended[h].position for h in again.column("hash").to_pylist()], pa.uint64()
             )
             columns = [targets, *again.columns]
             rows = pa.RecordBatch.from_arrays(columns, schema=AMENDMENT)
@@ -338,7 +359,9 @@ class _Run:
                     "at": now,
                 }
             )
-        present = {r.name.decode("utf-8", "replace") for r in self.repository.refs()}
+        # A ref that is followed no more is as good as gone; its commits stay, as those of one that
+        # was deleted.
+        present = {r.name.decode("utf-8", "replace") for r in refs}
         for name, old in recorded.items():
             if name not in present:
                 updates.append(
@@ -358,8 +381,7 @@ class _Run:
     def _append(
         self, feeder: Feeder, kind: str, schema: pa.Schema, rows: list[dict[str, Any]]
     ) -> None:
-        full = [{f.name: row.get(f.name) for f in schema} for row in rows]
-        self._write(feeder, kind, pa.RecordBatch.from_pylist(full, schema=schema))
+        self._write(feeder, kind, _records(schema, rows))
 
     def _write(
         self, feeder: Feeder, kind: str, batch: pa.RecordBatch, payload: Payload | None = None

@@ -19,11 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from govc_search.errors import SourceError
+from govc_search.errors import SourceError, StoreError
 from govc_search.indexer.commit_object import parse_commit_object, parse_date
 from govc_search.indexer.git_process import ObjectReader, run_git
 
-__all__ = ["Head", "Ref", "Repository"]
+__all__ = ["Head", "Ref", "Repository", "is_repository"]
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHORT: Final = (b"refs/heads/", b"refs/tags/", b"refs/remotes/", b"refs/")
@@ -78,13 +78,7 @@ class Repository:
     def __init__(self, path: Path, place: _Place, scratch: Path | None) -> None:
         self.path = path
         self.git_dir = place.git_dir
-        if scratch is not None:
-            # Git is run in the view: a relative path would lead elsewhere there.
-            scratch = scratch.absolute()
-            scratch.mkdir(mode=0o700, exist_ok=True)
-        self._temporary = tempfile.TemporaryDirectory(
-            prefix="govc-search-", dir=scratch, ignore_cleanup_errors=True
-        )
+        self._temporary = _private(scratch)
         root = Path(self._temporary.name)
         self.view = str(root / "view")
         self._walk_view = str(root / "refs")
@@ -225,6 +219,10 @@ class Repository:
         pairs = (line.split(" ") for line in done.stdout.decode().splitlines())
         return {name: kind for name, kind in pairs if kind in ("commit", "tag", "tree", "blob")}
 
+    def holds(self, names: Sequence[str]) -> set[str]:
+        """Returns which of these objects are there and can be read."""
+        return {answer.name for answer in self._objects.read(names, 0) if answer.kind}
+
     def mailmap(self) -> bytes | None:
         """Returns the `.mailmap` at HEAD, or None where there is none."""
         if self._head.hash is None:
@@ -321,6 +319,20 @@ class Repository:
         self.close()
 
 
+def _private(scratch: Path | None) -> tempfile.TemporaryDirectory[str]:
+    # Git is run in the view: a relative path would lead elsewhere there.
+    place = Path(tempfile.gettempdir()) if scratch is None else scratch.absolute()
+    try:
+        place.mkdir(mode=0o700, exist_ok=True)
+        return tempfile.TemporaryDirectory(
+            prefix="govc-search-", dir=place, ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        raise StoreError(
+            "data_directory_unusable", f"{place} cannot be used: {str(error.strerror).lower()}"
+        ) from None
+
+
 def _broken(path: Path, why: str) -> SourceError:
     return SourceError(
         "repository_broken",
@@ -378,6 +390,17 @@ def _linked(path: Path, file: Path) -> Path:
     if not git_dir.is_dir():
         raise _broken(path, f"{file} names {git_dir}, which is not there")
     return git_dir
+
+
+def is_repository(path: Path) -> bool:
+    """Returns whether there is a repository at a path, be it one that cannot be read."""
+    try:
+        _locate(path)
+    except SourceError as error:
+        return error.code == "repository_broken"
+    except OSError:
+        return True
+    return True
 
 
 def _parent_hint(path: Path) -> str | None:

@@ -14,9 +14,11 @@ import pyarrow as pa
 
 from govc_search import catalog, highlight, textquery
 from govc_search.errors import DeadlineError, QueryError
+from govc_search.gaps import Gaps
 from govc_search.ql import ast, bound, patterns
 from govc_search.ql.binder import Binder
 from govc_search.ql.compiler import ScannedText, compile_plan
+from govc_search.ql.coverage import uncovered
 from govc_search.ql.explain import explain
 from govc_search.ql.page import page as show_page
 from govc_search.ql.parser import parse
@@ -45,6 +47,8 @@ class Snapshot:
     settings: Settings
     # Plans made for this and earlier snapshots, shared by all queries of an engine.
     plans: dict[Hashable, tuple[Plan, tuple[str, ...]]]
+    # What of each repository is not indexed, counted when it is asked for.
+    gaps: Callable[[], Sequence[Gaps]]
 
 
 def run(
@@ -106,7 +110,7 @@ def _run(
 def _plan(
     gql: str, query: ast.Query, params: Params, snapshot: Snapshot
 ) -> tuple[Plan, tuple[str, ...]]:
-    """Returns the plan with the binder's warnings, from the cache where it was made before.
+    """Returns the plan with its warnings, from the cache where it was made before.
 
     A plan is good for one text, its parameters and one snapshot: its estimates are of that.
     """
@@ -120,7 +124,10 @@ def _plan(
     binder = Binder(gql, params, snapshot.settings)
     bound_query = binder.query(query, None)
     binder.check_parameters()
-    made = make_plan(bound_query, snapshot.text, snapshot.as_of), tuple(binder.warnings)
+    made = (
+        make_plan(bound_query, snapshot.text, snapshot.as_of),
+        (*binder.warnings, *uncovered(bound_query, snapshot.gaps)),
+    )
     if len(snapshot.plans) >= _CACHED_PLANS:
         snapshot.plans.clear()
     snapshot.plans[key] = made

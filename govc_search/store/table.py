@@ -193,22 +193,6 @@ class Table:
             self._people = None
             self._mailmaps.clear()
 
-    def known_hashes(self, repo: str) -> set[str]:
-        """Returns the hashes of the repository's commits, those not yet committed too."""
-        with self._lock:
-            rows = self._writer.sql("SELECT hash FROM commits WHERE repo = $r", params={"r": repo})
-            return set(rows.to_arrow_table().column(0).to_pylist())
-
-    def commit_depths(self, repo: str) -> dict[str, tuple[int, str, str | None]]:
-        """Returns hash -> (position, depth, why it is incomplete) of the repository's commits."""
-        with self._lock:
-            rows = self._writer.sql(
-                "SELECT hash, position, depth, incomplete FROM commits WHERE repo = $r",
-                params={"r": repo},
-            ).to_arrow_table()
-        columns = [c.to_pylist() for c in rows.columns]
-        return dict(zip(columns[0], zip(*columns[1:], strict=True), strict=True))
-
     def digest(self, *, content: bool = False) -> dict[str, tuple[int, str]]:
         """Returns table -> (rows, checksum that does not depend on their order).
 
