@@ -6,6 +6,7 @@ index must agree with it. Words in a query are as `analysis.query_tokens` gives 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -291,13 +292,14 @@ def _occurrences(places: Sequence[Sequence[int]], slop: int) -> Iterator[tuple[i
     if not all(places):
         return
     for first in places[0]:
-        last: int | None = first
+        last = first
         for candidates in places[1:]:
             # The nearest next word leaves the most room for the rest.
-            last = next((p for p in candidates if last is not None and p > last), None)
-            if last is None:
-                break
-        if last is not None and last - first - (len(places) - 1) <= slop:
+            after = bisect_right(candidates, last)
+            if after == len(candidates):
+                return
+            last = candidates[after]
+        if last - first - (len(places) - 1) <= slop:
             yield first, last
 
 

@@ -62,8 +62,10 @@ def parse(text: str, *, max_bytes: int = 65_536, max_nesting: int = 32) -> ast.S
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# A comment without an end goes to the end, or the search for it would begin again at each "/*".
 _NESTING = re.compile(
-    r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|[()\[\]]|\b(?i:case|end)\b", re.DOTALL
+    r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?(?:\*/|\Z)|[()\[\]]|\b(?i:case|end)\b",
+    re.DOTALL,
 )
 _BLANKS = re.compile(r"('(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")|(?:\s|--[^\n]*|/\*.*?\*/)+", re.DOTALL)
 
@@ -149,14 +151,15 @@ def _syntax_error(error: lark.exceptions.UnexpectedInput, text: str) -> QueryErr
         hint = f'did you mean "{near[0]}"?'
     else:
         # The word before may be the misspelt one: "SELECT a FORM t" fails at "t".
-        before = re.search(r"(\w+)\s*$", text[:start])
-        late = difflib.get_close_matches(before[1].upper(), keywords(), 1, 0.7) if before else []
-        if before and late and late[0] != before[1].upper():
+        before = _last_word(text, start)
+        word = text[before.start : before.end].upper()
+        late = difflib.get_close_matches(word, keywords(), 1, 0.7)
+        if late and late[0] != word:
             return QueryError(
                 "syntax_error",
                 what,
                 hint=f'did you mean "{late[0]}"?',
-                span=Span(before.start(1), before.end(1)),
+                span=before,
                 source=text,
             )
         names = _expectations(expected)
@@ -165,6 +168,15 @@ def _syntax_error(error: lark.exceptions.UnexpectedInput, text: str) -> QueryErr
         parts = (", ".join(names[:-1]), *names[-1:]) if names else ("the end of the query",)
         hint = f"expected {' or '.join(p for p in parts if p)}"
     return QueryError("syntax_error", what, hint=hint, span=Span(start, end), source=text)
+
+
+def _last_word(text: str, end: int) -> Span:
+    """Returns where the word right before `end` stands; it is empty where there is none."""
+    # From the end: a search for a word at the end would begin at each character.
+    start = end = len(text[:end].rstrip())
+    while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
+        start -= 1
+    return Span(start, end)
 
 
 _BEGINS_VALUE = {

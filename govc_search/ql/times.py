@@ -10,7 +10,7 @@ __all__ = ["is_interval", "timestamp"]
 _PARTIAL = re.compile(r"(\d{4})(?:-(\d{1,2}))?")
 _INTERVAL = re.compile(
     r"(?:[+-]?\d+(?:\.\d+)?\s*(?:microsecond|millisecond|second|sec|minute|min|hour|day|week|month"
-    r"|quarter|year|decade|h|d|w|s|m|y)s?\s*,?\s*)+",
+    r"|quarter|year|decade|h|d|w|s|m|y)s?\s*(?:,\s*)?)+",
     re.IGNORECASE,
 )
 
