@@ -130,6 +130,16 @@ def ask(table: Table, sql: str, **parameters: object) -> list[tuple[Any, ...]]:
         return [tuple(r.values()) for r in cursor.query(sql, parameters).to_pylist()]
 
 
+def test_lines_that_were_not_read_are_not_counted(table: Table) -> None:
+    counted = change(b"a", insertions=2, deletions=0, hunks=[])
+    Writer(table).add(
+        commit("a", changes=[counted, change(b"b")], incomplete="too_large"),
+        commit("b", changes=[counted, change(b"b", is_binary=True)]),
+    )
+    sums = "SELECT files_changed, insertions, deletions FROM commits ORDER BY position"
+    assert ask(table, sums) == [(2, None, None), (2, 2, 0)]
+
+
 def test_every_row_of_a_commit(table: Table) -> None:
     Writer(table).add(
         commit("a", trailers=[{"key": b"Signed-off-by", "value": b"Ann B <ann@x>"}]),

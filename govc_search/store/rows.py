@@ -119,11 +119,11 @@ def commit_rows(batch: pa.RecordBatch, positions: UInts) -> dict[str, pa.Table]:
     change = read.flatten()
     commits = _commits(columns, positions)
     commits["files_changed"] = pa.array(sizes.astype(np.uint32), mask=unread)
+    # Binary files have no lines to count; where others have none, they were not read.
+    missing = pc.and_not(change.field("insertions").is_null(), change.field("is_binary"))
+    uncounted = unread | ~counted | (_sums(missing, sizes) > 0)
     for name in ("insertions", "deletions"):
-        counts = pc.fill_null(change.field(name), 0).to_numpy().astype(np.uint64)
-        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(counts, dtype=np.uint64)])
-        ends = np.cumsum(sizes)
-        commits[name] = pa.array(sums[ends] - sums[ends - sizes], mask=unread | ~counted)
+        commits[name] = pa.array(_sums(pc.fill_null(change.field(name), 0), sizes), mask=uncounted)
     of = np.repeat(np.arange(len(sizes)), sizes)
     ids = positions[of] << np.uint64(CHANGE_BITS) | _ordinals(sizes).astype(np.uint64)
     return {
@@ -312,6 +312,15 @@ def repository_row(batch: pa.RecordBatch, row: int, position: int) -> pa.Table:
             "to_position": pa.array([None], pa.uint64()),
         }
     )
+
+
+def _sums(values: pa.Array, sizes: Ints) -> UInts:
+    """Returns the sum of each run of values, the runs one after another."""
+    numbers = values.to_numpy(zero_copy_only=False).astype(np.uint64)
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(numbers, dtype=np.uint64)])
+    ends = np.cumsum(sizes)
+    found: UInts = sums[ends] - sums[ends - sizes]
+    return found
 
 
 def _ordinals(sizes: Ints) -> Ints:
