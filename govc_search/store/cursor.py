@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Final, Self
 
 import duckdb
@@ -14,7 +12,7 @@ import pyarrow as pa
 
 from govc_search.errors import DeadlineError, QueryError, StoreError
 
-__all__ = ["Cursor", "Stream", "reason"]
+__all__ = ["Cursor", "reason"]
 
 _AGAIN_SECONDS: Final = 0.01
 
@@ -60,32 +58,6 @@ class Cursor:
             for name in named:
                 self._connection.unregister(name)
 
-    def stream(
-        self,
-        sql: str,
-        parameters: Mapping[str, object] | None = None,
-        relations: Mapping[str, pa.Table] | None = None,
-        rows: int = 65_536,
-    ) -> Stream:
-        """Returns the result of a SELECT in batches of about `rows`, read as they are asked for.
-
-        One stream is open at a time; it is closed before the cursor is used again.
-        """
-        named = tuple(relations or {})
-        self._start()
-        try:
-            for name in named:
-                self._connection.register(name, (relations or {})[name])
-            self._connection.execute("BEGIN TRANSACTION READ ONLY")
-            result: Any = self._connection.sql(sql, params=dict(parameters or {}))
-            reader = result.to_arrow_reader(rows)
-            del result
-            return Stream(self._connection, reader, named)
-        except duckdb.Error as error:
-            self._heed()
-            _end(self._connection, named)
-            raise _reading_failed(error) from error
-
     def interrupt(self) -> None:
         """Stops the statement that runs, or else the next one, which then raises DeadlineError."""
         with self._stopping:
@@ -125,62 +97,9 @@ class Cursor:
         self.close()
 
 
-class Stream:
-    """The batches of one result, to be iterated once and closed."""
-
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, reader: Any, relations: tuple[str, ...]
-    ) -> None:
-        self._connection = connection
-        self._reader = reader
-        self._relations = relations
-        self.schema: pa.Schema = reader.schema
-
-    def __iter__(self) -> Stream:
-        return self
-
-    def __next__(self) -> pa.RecordBatch:
-        if self._reader is None:
-            raise StopIteration
-        try:
-            batch: pa.RecordBatch = self._reader.read_next_batch()
-        except StopIteration:
-            self.close()
-            raise
-        except (duckdb.Error, pa.ArrowException, OSError) as error:
-            self.close()
-            raise _reading_failed(error) from error
-        return batch
-
-    def close(self) -> None:
-        """Ends the result, read to its end or not."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
-            _end(self._connection, self._relations)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-def _end(connection: duckdb.DuckDBPyConnection, relations: tuple[str, ...]) -> None:
-    with contextlib.suppress(duckdb.TransactionException):
-        connection.execute("ROLLBACK")
-    for name in relations:
-        connection.unregister(name)
-
-
 def _reading_failed(error: Exception) -> Exception:
     text = reason(error)
-    if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in text:
+    if isinstance(error, duckdb.InterruptException):
         return DeadlineError("interrupted", "the query was interrupted")
     if isinstance(error, duckdb.OutOfMemoryException):
         return QueryError("out_of_memory", f"the query needs too much memory: {text}")
