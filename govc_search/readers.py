@@ -92,16 +92,18 @@ class Readers:
     @contextmanager
     def replacing(self) -> Iterator[None]:
         """Covers the commits of all views after rows were replaced: no reader sees some of them."""
-        with self._changed:
-            self._replacing = True
-            self._replaced += 1
-            self._changed.wait_for(lambda: not self._holding)
+        # Ctrl-C may end the waiting, and must not leave readers outside for good.
         try:
-            yield
-            self._apart = None
-        except BaseException as error:
-            self._apart = error
-            raise
+            with self._changed:
+                self._replacing = True
+                self._replaced += 1
+                self._changed.wait_for(lambda: not self._holding)
+            try:
+                yield
+                self._apart = None
+            except BaseException as error:
+                self._apart = error
+                raise
         finally:
             with self._changed:
                 self._replacing = False
@@ -110,10 +112,10 @@ class Readers:
     @contextmanager
     def swapping(self) -> Iterator[None]:
         """Waits for readers, and keeps others waiting, while a view becomes another object."""
-        with self._changed:
-            self._swapping = True
-            self._changed.wait_for(lambda: not self._reading)
         try:
+            with self._changed:
+                self._swapping = True
+                self._changed.wait_for(lambda: not self._reading)
             yield
         finally:
             with self._changed:

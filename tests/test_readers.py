@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from fixtures.repositories import Builder
 
@@ -14,7 +16,10 @@ import govc_search
 from govc_search import Engine
 from govc_search.errors import StoreError
 from govc_search.indexer.text import TextIndex
+from govc_search.indexer.views import Feeder
 from govc_search.readers import Readers
+from govc_search.records import AMENDMENT, KINDS
+from govc_search.store.log import Entry
 from govc_search.store.table import Table
 
 COMMITS = 4
@@ -136,3 +141,59 @@ def test_queries_are_answered_in_full_while_views_are_rebuilt(
     assert len(seen) >= 2
     assert set(seen) == {(COMMITS, COMMITS)}
     assert engine.verify() == []
+
+
+class _View:
+    """A view that holds everything at once."""
+
+    checkpoint = 0
+
+    def apply(self, from_: int, entries: Sequence[Entry]) -> None:
+        pass
+
+    def commit(self) -> int:
+        return 0
+
+    def rollback(self) -> None:
+        pass
+
+
+def test_ctrl_c_while_replaced_rows_are_handed_on_has_views_commit_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    together = []
+
+    @contextmanager
+    def replacing() -> Iterator[None]:
+        together.append(True)
+        yield
+
+    rows = pa.RecordBatch.from_pylist([], schema=AMENDMENT)
+    real = Feeder._put
+
+    def put(feeder: Feeder, item: list[Entry]) -> None:
+        real(feeder, item)
+        raise SystemExit
+
+    monkeypatch.setattr(Feeder, "_put", put)
+    with pytest.raises(SystemExit), Feeder([_View(), _View()], replacing) as feeder:
+        feeder.feed([Entry(KINDS[1], 1, rows)])
+    assert together == [True]
+
+
+@pytest.mark.parametrize("wait", ["replacing", "swapping"])
+def test_ctrl_c_while_readers_are_waited_for_lets_readers_in_again(
+    wait: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers = Readers()
+
+    def interrupted(*_: object) -> bool:
+        # An interrupt would end the tests if it came through.
+        raise SystemExit
+
+    with readers._open(), readers._held():
+        monkeypatch.setattr(readers._changed, "wait", interrupted)
+        with pytest.raises(SystemExit), getattr(readers, wait)():
+            pytest.fail("nobody waited")
+    # Waiting fails still, so who had to wait for it would fail.
+    assert readers.read(lambda: 1) == 1

@@ -91,9 +91,10 @@ class Feeder:
 
     def feed(self, entries: list[Entry]) -> None:
         """Hands entries to every view, waiting for the slowest; raises what a view raised."""
+        # Noted first: Ctrl-C may come when some views have the entries already.
+        self._replaced |= any(e.kind.name in _REPLACING for e in entries)
         self._put(entries)
         self._size += sum(e.batch.nbytes for e in entries)
-        self._replaced |= any(e.kind.name in _REPLACING for e in entries)
         if self._size >= _COMMIT_BYTES:
             self._put(_Commit(self._replaced))
             self._size, self._replaced = 0, False
