@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import struct
 import subprocess
@@ -367,6 +368,10 @@ def test_a_foreign_directory_is_left_alone(tmp_path: Path) -> None:
         DataDirectory.open(tmp_path / "none", create=False)
     assert missing.value.code == "not_a_data_directory"
     assert not (tmp_path / "none").exists()
+    (tmp_path / "File").touch()
+    with pytest.raises(StoreError, match=re.escape(f"{tmp_path}/File/Data cannot")) as unusable:
+        DataDirectory.open(tmp_path / "File" / "Data")
+    assert unusable.value.code == "data_directory_unusable"
     # A crash while a directory was being made leaves only its lock.
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "lock").touch()

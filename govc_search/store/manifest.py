@@ -107,7 +107,7 @@ class DataDirectory:
             lock = _take(path)
         except OSError as error:
             raise StoreError(
-                "data_directory_unusable", f"{path} cannot be used: {error.strerror}".lower()
+                "data_directory_unusable", f"{path} cannot be used: {str(error.strerror).lower()}"
             ) from None
         warnings = []
         try:
