@@ -13,11 +13,13 @@ __all__ = ["SETTINGS", "Setting", "Settings"]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: its name, default (whose type it keeps) and help."""
+    """One setting: its name, default (whose type it keeps), help, and the values it takes."""
 
     name: str
     default: int | float
     help: str
+    least: int = 1
+    most: int = 1 << 31
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -27,19 +29,48 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("fuzzy_words", 8, "most fuzzy words in one text predicate"),
     Setting("pattern_length", 1_000, "longest text pattern, in characters"),
     Setting(
-        "expansions", 4_096, "most index terms that one prefix, fuzzy word or /regex/ may widen to"
+        "expansions",
+        4_096,
+        "most index terms that one prefix, fuzzy word or /regex/ may widen to",
+        most=1 << 20,
     ),
-    Setting("deadline_seconds", 30.0, "how long one query may run"),
+    # A fraction of a second is a deadline too; beyond a year the clocks overflow.
+    Setting("deadline_seconds", 30.0, "how long one query may run", least=0, most=366 * 86_400),
+    # Together with a frame, a commit has to fit into what the log takes in one part.
     Setting(
         "commit_patch_bytes",
         64 << 20,
         "patch text of one commit beyond which its lines are not indexed; one line counts as 32 bytes at least",
+        most=512 << 20,
     ),
-    Setting("frame_bytes", 8 << 20, "patch text gathered into one log frame"),
-    Setting("segment_bytes", 256 << 20, "size at which the log starts a new segment"),
-    Setting("text_heap_bytes", 128 << 20, "memory of the text index writer"),
-    Setting("table_memory_bytes", 384 << 20, "memory limit of the columnar table"),
+    Setting("frame_bytes", 8 << 20, "patch text gathered into one log frame", most=256 << 20),
+    Setting("segment_bytes", 256 << 20, "size at which the log starts a new segment", most=1 << 40),
+    Setting("text_heap_bytes", 128 << 20, "memory of the text index writer", most=4 << 30),
+    Setting(
+        "table_memory_bytes",
+        384 << 20,
+        "memory limit of the columnar table",
+        least=16 << 20,
+        most=1 << 45,
+    ),
 )
+
+
+def _checked(name: str, value: float | str) -> int | float:
+    setting = next(s for s in SETTINGS if s.name == name)
+    try:
+        number = type(setting.default)(value)
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError(
+            "invalid_setting", f'setting "{name}" takes a number, not {value!r}'
+        ) from None
+    # Not a number is in no range either.
+    if not setting.least <= number <= setting.most or not number:
+        range_ = f"from {setting.least:,}" if setting.least else "above 0, up"
+        raise UsageError(
+            "invalid_setting", f'setting "{name}" takes numbers {range_} to {setting.most:,}'
+        )
+    return number
 
 
 class Settings(Mapping[str, int | float]):
@@ -57,15 +88,7 @@ class Settings(Mapping[str, int | float]):
                     if near
                     else "`govc-search settings` lists them",
                 )
-            kind = type(self._values[name])
-            try:
-                self._values[name] = kind(value)
-            except ValueError:
-                raise UsageError(
-                    "invalid_setting", f'setting "{name}" takes a number, not {value!r}'
-                ) from None
-            if self._values[name] <= 0:
-                raise UsageError("invalid_setting", f'setting "{name}" must be above zero')
+            self._values[name] = _checked(name, value)
 
     def __getitem__(self, name: str) -> int | float:
         return self._values[name]

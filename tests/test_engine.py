@@ -28,6 +28,12 @@ def test_settings_and_arguments_are_checked(tmp_path: Path, engine: Engine) -> N
         ({"frame_byte": 1}, "unknown_setting"),
         ({"frame_bytes": "many"}, "invalid_setting"),
         ({"frame_bytes": 0}, "invalid_setting"),
+        ({"frame_bytes": float("inf")}, "invalid_setting"),
+        ({"deadline_seconds": 0}, "invalid_setting"),
+        ({"deadline_seconds": "nan"}, "invalid_setting"),
+        ({"deadline_seconds": "inf"}, "invalid_setting"),
+        ({"table_memory_bytes": 1}, "invalid_setting"),
+        ({"text_heap_bytes": 1 << 40}, "invalid_setting"),
     ):
         with pytest.raises(UsageError) as caught:
             govc_search.open(tmp_path / "other", settings=settings)
