@@ -493,10 +493,12 @@ def _normalized(text: str) -> tuple[str, list[int], list[int]]:
     return "".join(out), starts, ends
 
 
+_JOINING: Final = re.compile("[\u1160-\u11ff\u3131-\u3163\uff9e\uff9f\uffa1-\uffdc]")
+
+
 def _joins(char: str) -> bool:
     if char < "\u0300":
         return False
-    # Vowels and final consonants of Hangul, half-width voicing marks.
-    if "\u1160" <= char <= "\u11ff" or char in "\uff9e\uff9f":
-        return True
-    return unicodedata.category(char)[0] == "M"
+    # Letters of Hangul, those that stand alone and half-width ones too, and half-width voicing
+    # marks.
+    return bool(_JOINING.match(char)) or unicodedata.category(char)[0] == "M"

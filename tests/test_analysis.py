@@ -17,7 +17,7 @@ TEXTS = st.lists(
     st.one_of(
         st.sampled_from(
             ["getFileName", "HTTPServer", "strbuf_addf(", "caf\u00e9", "cafe\u0301", "\u00c5", "A\u030a", "\ufb01le",
-             "漢字仮名", "한국어", "\u1112\u1161\u11ab", "ｶﾞ", "ß", "İ", "\u0130x", "K\u0301", "\ufffd", "\n", " ", "=\u0338", "é\n",
+             "漢字仮名", "한국어", "ㄱㅏㄴ", "ﾡￂ", "\u1112\u1161\u11ab", "ｶﾞ", "ß", "İ", "\u0130x", "K\u0301", "\ufffd", "\n", " ", "=\u0338", "é\n",
              "x" * 150, "Y" * 110, "ä" * 127, "ก" * 90, "❤\ufe0f", "1\u20e3", "नमस्ते", "½", "①", "ſ", "ŉ", "-", "_"]
         ),
         st.text(max_size=6),
@@ -67,6 +67,28 @@ def test_offsets_are_those_of_the_text_as_given() -> None:
     assert found["ガキ"] == "ｶﾞｷ"
     assert found["name"] == "Name"
     assert found["ab"] == "\U0001d400b"
+
+
+def test_whatever_may_combine_with_what_stands_before_is_taken_together_with_it() -> None:
+    def normal(text: str) -> str:
+        return unicodedata.normalize("NFKC", text)
+
+    # Each character that canonical composition takes as a second one, by what it composes with.
+    before = {chr(code): "\u1100" for code in range(0x1161, 0x1176)}
+    before |= {chr(code): "\uac00" for code in range(0x11A8, 0x11C3)}
+    for code in range(0x110000):
+        parts = unicodedata.decomposition(chr(code)).split()
+        if len(parts) == 2 and not parts[0].startswith("<"):
+            first, second = (chr(int(part, 16)) for part in parts)
+            if normal(first + second) == normal(chr(code)) != first + second:
+                before[second] = first
+    assert len(before) > 100
+    for code in range(0x110000):
+        char = chr(code)
+        first = before.get(unicodedata.normalize("NFKD", char)[0])
+        if first is not None:
+            text = first + char
+            assert analysis._normalized(text)[0] == normal(text), hex(code)
 
 
 def test_tokens_are_cut_at_255_bytes() -> None:
