@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -443,24 +443,20 @@ def _text_spans(node: Substring | Regex, text: str) -> Iterator[tuple[int, int]]
         at = where.find(needle, at + len(needle))
 
 
-_PRIVATE: Final = range(0xE000, 0xF8FF)
-
-
-@lru_cache(maxsize=64)
-def _marking(open_: str, close: str) -> str:
-    return f"{open_}\\0{close}"
+# All characters for private use: so many that some are left.
+_PRIVATE: Final = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
 
 
 def _regex_spans(pattern: str, text: str) -> Iterator[tuple[int, int]]:
     # RE2 is the one engine that says what matches; it gives places only as replacements, so
     # matches are wrapped in two characters that the text does not hold.
-    free = (chr(c) for c in _PRIVATE if chr(c) not in text)
+    free = (chr(code) for code in chain(*_PRIVATE) if chr(code) not in text)
     open_, close = next(free), next(free)
     try:
         marked = pc.replace_substring_regex(
             pa.array([text], pa.large_string()),
             pattern=pattern,
-            replacement=_marking(open_, close),
+            replacement=f"{open_}\\0{close}",
         )[0].as_py()
     except pa.ArrowInvalid as error:
         raise QueryError("invalid_pattern", _reason(error)) from None

@@ -121,3 +121,8 @@ def test_a_passage_has_its_length_and_marks_only_add(
     marked = highlight(text, found, "<", ">")
     assert marked.replace("<", "").replace(">", "") == text
     assert marked.count("<") == len(found)
+
+
+def test_a_text_of_private_characters_is_marked_too() -> None:
+    text = "".join(map(chr, range(0xE000, 0xF900))) + "ab"
+    assert spans(Regex(F, "b"), "text", text) == [(len(text) - 1, len(text))]
