@@ -70,7 +70,10 @@ def test_memory_of_children_counts(tmp_path: Path) -> None:
             until = time.monotonic() + 20
             while not ready.exists() and time.monotonic() < until:
                 time.sleep(0.02)
-            time.sleep(0.6)
+            # The sample that is under way may have begun before.
+            seen = watch.peak.samples
+            while watch.peak.samples < seen + 2 and time.monotonic() < until:
+                time.sleep(0.02)
         child.communicate(b"\n")
     assert watch.peak.processes == 2
     assert 60_000_000 < watch.peak.anonymous <= watch.peak.private < 400_000_000
