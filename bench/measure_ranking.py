@@ -5,8 +5,9 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import tantivy
 
@@ -45,14 +46,15 @@ def measure_ranking(
     for words in _words(view, seed):
         tell(f"ranked search for {words}")
         query = _query(index.schema, words.lower().split())
+        # The stubs of tantivy lack it.
         hits = searcher.search(query, 10, count=True).count  # type: ignore[attr-defined]
-        bare = _median(lambda query=query: searcher.search(query, 10))  # type: ignore[misc]
+        bare = _median(partial(searcher.search, query, 10))
         for name, columns in (("stored", _STORED), ("others", _OTHERS)):
             gql = (
                 f"SELECT {', '.join(columns)} FROM commits WHERE MATCH(message, {quoted(words)}) "
                 "ORDER BY SCORE() DESC LIMIT 10"
             )
-            ours = _median(lambda gql=gql: list(engine.query(gql)))  # type: ignore[misc]
+            ours = _median(partial(_rows, engine, gql))
             more = ours - bare
             limit = _MORE[name]
             section.add(
@@ -79,6 +81,10 @@ def _query(schema: tantivy.Schema, words: list[str]) -> tantivy.Query:
         for word in words
     ]
     return tantivy.Query.boolean_query([(tantivy.Occur.Must, query) for query in each])
+
+
+def _rows(engine: Engine, gql: str) -> list[tuple[Any, ...]]:
+    return list(engine.query(gql))
 
 
 def _median(run: Callable[[], object]) -> float:

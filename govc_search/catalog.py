@@ -6,7 +6,7 @@ All SQL here is our own text: nothing a user writes is ever put into it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from govc_search.schema import (
     BOOLEAN,
@@ -68,12 +68,12 @@ class Function:
         return f"{self.name}({', '.join(names)}{more}) -> {result}"
 
 
-def _f(name: str, args: str, returns: str, help_: str, sql: str = "", **more: object) -> Function:
+def _f(name: str, args: str, returns: str, help_: str, sql: str = "", **more: Any) -> Function:
     words = tuple(args.split())
     optional = sum(1 for w in words if w.endswith("?"))
     variadic = bool(words) and words[-1].endswith("...")
     clean = tuple(w.rstrip("?.") for w in words)
-    return Function(name, clean, returns, help_, sql, optional, variadic, **more)  # type: ignore[arg-type]
+    return Function(name, clean, returns, help_, sql, optional, variadic, **more)
 
 
 FUNCTIONS: Final[tuple[Function, ...]] = (

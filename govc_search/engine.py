@@ -115,7 +115,7 @@ class Engine:
         self._resources = ExitStack()
         try:
             self._home = self._resources.enter_context(
-                DataDirectory.open(directory, create, mend=mend)
+                DataDirectory.open(directory, create=create, mend=mend)
             )
             self.warnings += self._home.warnings
             self.directory = self._home.path

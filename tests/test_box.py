@@ -175,7 +175,8 @@ def test_every_qualifier_is_documented_by_an_example_that_works() -> None:
         try:
             to_gql("words " + qualifier.example)
         except QueryError as error:
-            assert error.code == "unsupported_qualifier"  # noqa: PT017
+            if error.code != "unsupported_qualifier":
+                raise
 
 
 @given(st.text(max_size=60))

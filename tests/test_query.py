@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - GQL is put together from text, for that is what is tested
 from __future__ import annotations
 
 import json
@@ -161,7 +160,7 @@ def statement_of(engine: Engine, gql: str, params: Any) -> Any:
     binder = Binder(gql, params, settings)
     query = binder.query(parser.parse(gql), None)
     made = plan(query, engine._text.snapshot(as_of), as_of)
-    return compile_plan(made, as_of, datetime(2020, 1, 1))  # noqa: DTZ001
+    return compile_plan(made, as_of, datetime(2020, 1, 1))
 
 
 @pytest.mark.parametrize("value", HOSTILE_TEXTS)

@@ -1,4 +1,4 @@
-# ruff: noqa: S608, SIM905 - conditions are put together from text, for that is what is tested
+# ruff: noqa: SIM905 - a list of conditions reads best as a line of them
 """What must hold for any condition that the grammar can make, over the history of the fixture."""
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ EVERY_TYPE = pa.table(
         "b": [True, None],
         "s": ['x "y", z', ""],
         "at": pa.array(
-            [datetime(2024, 1, 2, 3, 4, 5), datetime(999, 1, 2, 3, 4, 5, 120_000)],  # noqa: DTZ001
+            [datetime(2024, 1, 2, 3, 4, 5), datetime(999, 1, 2, 3, 4, 5, 120_000)],
             pa.timestamp("us"),
         ),
         "d": [date(2024, 1, 2), None],
@@ -257,7 +257,7 @@ def hits(**more: Any) -> pa.Table:
         "repo": "r",
         "hash": "a" * 40,
         "short_hash": "aaaaaaa",
-        "author_date": datetime(2024, 1, 2),  # noqa: DTZ001
+        "author_date": datetime(2024, 1, 2),
         "author": "A \x1b[1m",
         "subject": f"{'x ' * 60}{OPEN}race{CLOSE} y",
         "body": f"no match\na {OPEN}race{CLOSE} and a {OPEN}leak{CLOSE}\n{OPEN}race{CLOSE}\n",
@@ -303,7 +303,7 @@ def test_a_commit_is_shown_with_its_patch() -> None:
     who = {
         f"{w}{k}": v
         for w in ("author", "committer")
-        for k, v in (("", "A"), ("_email", "a@b"), ("_date", datetime(2024, 1, 2)), ("_tz", -90))  # noqa: DTZ001
+        for k, v in (("", "A"), ("_email", "a@b"), ("_date", datetime(2024, 1, 2)), ("_tz", -90))
     }
     commit = {
         "hash": "f" * 40, "repo": "r", "parents": ["1" * 40, "2" * 40], "message": "s\n\nb\r\n",

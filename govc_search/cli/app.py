@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if sys.stderr is None:
         # Closed by whoever started us: then nobody wants to hear.
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
     try:
         status = cli.main(arguments, PROGRAM, standalone_mode=False, obj=invocation)
         if sys.stdout is not None:

@@ -292,7 +292,7 @@ def query(
     file: Path | None,
     given: tuple[str, ...],
     timeout: float | None,
-    no_indexes: bool,  # noqa: FBT001
+    no_indexes: bool,
 ) -> None:
     """Answer a GQL query; - reads it from standard input."""
     text = _query_text(gql, file)
@@ -345,7 +345,7 @@ def _query_text(gql: str | None, file: Path | None) -> str:
 @click.option("--gql", is_flag=True, help="Show the GQL that the words mean, and search nothing.")
 @shared_options
 @_with_invocation
-def search(invocation: Invocation, words: tuple[str, ...], limit: int, gql: bool) -> None:  # noqa: FBT001
+def search(invocation: Invocation, words: tuple[str, ...], limit: int, gql: bool) -> None:
     """Search commits with words and qualifiers, such as author:linus path:drivers/** race."""
     from govc_search.engine import to_gql
 
@@ -473,7 +473,7 @@ def verify(invocation: Invocation) -> int:
 )
 @shared_options
 @_with_invocation
-def rebuild(invocation: Invocation, part: str | None, accept_loss: bool) -> None:  # noqa: FBT001
+def rebuild(invocation: Invocation, part: str | None, accept_loss: bool) -> None:
     """Make the table, the text index, or both, anew from the log; a lost manifest, too."""
     output = Output(invocation)
     with _opened(invocation, output, accept_loss=accept_loss, mend=True) as engine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
 import pyarrow as pa
@@ -124,7 +124,7 @@ def _local(moment: datetime | None, minutes: int | None) -> str:
         return ""
     offset = timedelta(minutes=minutes or 0)
     try:
-        own = moment.replace(tzinfo=timezone.utc).astimezone(timezone(offset))  # noqa: UP017
+        own = moment.replace(tzinfo=UTC).astimezone(timezone(offset))
     except (ValueError, OverflowError):
         # A zone of more than a day, or a clock beyond the year 9999.
         return moment.isoformat(" ") + "Z"

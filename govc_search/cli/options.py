@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,7 @@ def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     return callback
 
 
-def _no_colour(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001
+def _no_colour(context: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
         context.ensure_object(Invocation).colour = False
 
@@ -134,12 +135,12 @@ def shared_options(command: F) -> F:
 _SHIELD: Final = "\0"
 
 
-class _ShieldedCommand(click.Command):
+class _ShieldedCommand(click.Command, ABC):
     """A command some of whose arguments begin with "-"."""
 
+    @abstractmethod
     def is_text(self, argument: str, names: Sequence[str]) -> bool:
         """Returns whether an argument that begins with "-" is text."""
-        raise NotImplementedError
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parses the arguments, those that are text apart."""

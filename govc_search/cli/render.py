@@ -8,6 +8,7 @@ structures are JSON, in every text format.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
@@ -79,7 +80,7 @@ def _jsonable(value: Any) -> Any:
             return int(value) if value == value.to_integral_value() else float(value)
         case bytes():
             return value.decode("utf-8", "replace")
-        case float() if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124
+        case float() if not math.isfinite(value):
             return None
         case dict():
             return {str(k): _jsonable(v) for k, v in value.items()}

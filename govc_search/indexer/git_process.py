@@ -87,7 +87,7 @@ class GitStream:
     """A git child that is fed and read at once; feeding never blocks the caller."""
 
     def __init__(self, view: str, arguments: Sequence[str]) -> None:
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the stream
         self._child = subprocess.Popen(
             [_git(), "--git-dir", view, "--no-pager", *arguments],
             stdin=subprocess.PIPE,

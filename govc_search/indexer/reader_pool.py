@@ -76,7 +76,7 @@ class _Worker:
     def __init__(self, settings: ReaderSettings) -> None:
         package = str(Path(__file__).resolve().parents[2])
         inherited = os.environ.get("PYTHONPATH")
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         self._process = subprocess.Popen(
             # -P: the working directory may be a stranger's checkout, no place for modules.
             [

@@ -8,7 +8,7 @@ GROUP BY are equal.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 
 from govc_search import catalog, textquery
 from govc_search.errors import Span
@@ -369,9 +369,9 @@ def walk(node: object, *, into_queries: bool = True) -> Iterator[object]:
         not into_queries and isinstance(node, BoundQuery)
     ):
         return
-    if not hasattr(node, "__dataclass_fields__") or node.__class__.__module__ != __name__:
+    if not is_dataclass(node) or isinstance(node, type) or type(node).__module__ != __name__:
         return
-    for f in fields(node):  # type: ignore[arg-type]
+    for f in fields(node):
         yield from walk(getattr(node, f.name), into_queries=into_queries)
 
 

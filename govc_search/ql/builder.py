@@ -94,7 +94,7 @@ class _Builder(lark.Transformer[lark.Token, Any]):
 
     def query(self, meta: Meta, c: list[Any]) -> ast.Query:
         parts: dict[str, Any] = {}
-        body = None
+        body: Any = None
         for child in _nodes(c):
             if isinstance(child, _Clause):
                 if child[0] in parts:
@@ -110,7 +110,7 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         recursive, ctes = parts.get("with", (False, ()))
         order = parts.get("order", [])
         return ast.Query(
-            body,  # type: ignore[arg-type]
+            body,
             ctes=tuple(ctes),
             recursive=recursive,
             order_by=tuple(order),
@@ -360,10 +360,10 @@ class _Builder(lark.Transformer[lark.Token, Any]):
     def _left_fold(self, meta: Meta, operands: list[Any], operators: list[str]) -> ast.Expr:
         if len(operators) > _CHAIN:
             raise self._chain("operators", meta)
-        result = operands[0]
+        result: ast.Expr = operands[0]
         for op, right in zip(operators, operands[1:], strict=True):
             result = ast.Binary(op, result, right, span=Span(result.span.start, right.span.end))
-        return result  # type: ignore[no-any-return]
+        return result
 
     def unary(self, meta: Meta, c: list[Any]) -> ast.Expr:
         return ast.Unary(str(c[0]), c[1], span=span_of(meta))

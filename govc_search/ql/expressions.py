@@ -200,7 +200,7 @@ class ExpressionBinder:
             naive = times.timestamp(value.isoformat())
             return bound.Constant(naive, "TIMESTAMP")
         if isinstance(value, date):
-            return bound.Constant(datetime(value.year, value.month, value.day), "TIMESTAMP")  # noqa: DTZ001
+            return bound.Constant(datetime(value.year, value.month, value.day), "TIMESTAMP")
         if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
             raise self.error(
                 "invalid_text",

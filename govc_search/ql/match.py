@@ -60,12 +60,12 @@ def parse(text: str, fields: Fields, columns: Mapping[str, Fields]) -> textquery
             source=text,
         ) from None
     try:
-        node = _Builder(text, fields, columns).transform(tree)
+        node: textquery.Node = _Builder(text, fields, columns).transform(tree)
     except lark.exceptions.VisitError as e:
         if isinstance(e.orig_exc, QueryError):
             raise e.orig_exc from None
         raise
-    return node  # type: ignore[no-any-return]
+    return node
 
 
 def _unescape(text: str) -> str:
@@ -170,7 +170,8 @@ class _Builder(lark.Transformer[lark.Token, Any]):
                 span=Span(c[0].start_pos, c[0].end_pos),
                 source=self.text,
             )
-        return c[1](fields) if callable(c[1]) else c[1]  # type: ignore[no-any-return]
+        node: textquery.Node = c[1](fields) if callable(c[1]) else c[1]
+        return node
 
     def _analyzed(self, token: lark.Token) -> list[str]:
         words = analysis.query_tokens(_unescape(str(token)))

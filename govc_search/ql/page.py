@@ -18,7 +18,7 @@ from govc_search.ql.protocols import Hits, Text
 
 __all__ = ["page", "page_of"]
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive is UTC everywhere here
+_EPOCH = datetime(1970, 1, 1)
 _LOWEST = int((datetime(1, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
 _HIGHEST = int(
     (

@@ -24,7 +24,7 @@ def timestamp(text: str) -> datetime | None:
     m = _PARTIAL.fullmatch(text)
     try:
         if m:
-            return datetime(int(m[1]), int(m[2] or 1), 1)  # noqa: DTZ001 - naive is UTC everywhere here
+            return datetime(int(m[1]), int(m[2] or 1), 1)
         value = datetime.fromisoformat(text)
     except ValueError:
         return None

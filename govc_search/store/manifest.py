@@ -67,11 +67,7 @@ class DataDirectory:
 
     @classmethod
     def open(
-        cls,
-        path: Path | str,
-        create: bool = True,  # noqa: FBT001, FBT002
-        *,
-        mend: bool = False,
+        cls, path: Path | str, *, create: bool = True, mend: bool = False
     ) -> DataDirectory:
         """Returns the directory, made (mode 0700) if it is missing or empty and `create` is set.
 
