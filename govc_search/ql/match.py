@@ -154,7 +154,15 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         return textquery.Not(self._nodes(c)[0])
 
     def boost(self, meta: Any, c: list[Any]) -> textquery.Node:
-        return textquery.Boost(self._nodes(c[:1])[0], float(c[1][1:]))
+        factor = float(c[1][1:])
+        if factor > 1000:
+            raise QueryError(
+                "invalid_argument",
+                "the boost is at most 1000",
+                span=Span(c[1].start_pos, c[1].end_pos),
+                source=self.text,
+            )
+        return textquery.Boost(self._nodes(c[:1])[0], factor)
 
     def column(self, meta: Any, c: list[Any]) -> textquery.Node:
         name = str(c[0]).lower()

@@ -248,29 +248,23 @@ def _glob_parts(pattern: str) -> list[str]:
     while i < n:
         c = pattern[i]
         at_part = i == 0 or pattern[i - 1] == "/"
-        if at_part and pattern.startswith("**/", i):
-            out.append("(?:.*/)?")
-            i += 3
-        elif at_part and pattern[i:] == "**":
-            out.append(".*")
-            i += 2
-        elif c == "*":
+        if c == "*":
+            start = i
             while i < n and pattern[i] == "*":
                 i += 1
-            out.append("[^/]*")
+            if not at_part or i == start + 1 or (i < n and pattern[i] != "/"):
+                out.append("[^/]*")
+            elif i == n:
+                out.append(".*")
+            else:
+                out.append("(?:.*/)?")
+                i += 1
         elif c == "?":
             out.append("[^/]")
             i += 1
         elif c == "[":
-            end = pattern.find("]", i + 2 + pattern.startswith(("!", "^"), i + 1))
-            if end < 0:
-                raise InvalidPatternError("a [ has no closing ]")
-            members = pattern[i + 1 : end]
-            negated = members[:1] in ("!", "^")
-            members = members[1:] if negated else members
-            inner = members.replace("\\", "\\\\").replace("[", "\\[").replace("^", "\\^")
-            out.append(f"[^/{inner}]" if negated else f"[{inner}]")
-            i = end + 1
+            text, i = _glob_class(pattern, i + 1)
+            out.append(text)
         elif c == "{":
             depth += 1
             out.append("(?:")
@@ -291,6 +285,53 @@ def _glob_parts(pattern: str) -> list[str]:
     if depth:
         raise InvalidPatternError("a { has no closing }")
     return out
+
+
+# The named classes that hold a "/", without it.
+_GLOB_NAMED = {
+    "graph": r"\x{21}-\x{2e}\x{30}-\x{7e}",
+    "print": r"\x{20}-\x{2e}\x{30}-\x{7e}",
+    "punct": r"\x{21}-\x{2e}\x{3a}-\x{40}\x{5b}-\x{60}\x{7b}-\x{7e}",
+}
+_GLOB_CLASS = re.compile(r"\[:(\w*):\]")
+
+
+def _glob_class(pattern: str, at: int) -> tuple[str, int]:
+    """Returns what `[...]` from `at` on is in RE2, never a "/", and the place after it."""
+    negated = pattern[at : at + 1] in ("!", "^")
+    at += negated
+    members: list[str] = []
+    start = at
+    while at == start or not pattern.startswith("]", at):
+        if named := _GLOB_CLASS.match(pattern, at):
+            members.append(_GLOB_NAMED.get(named[1], named[0]))
+            at = named.end()
+            continue
+        low, at = _glob_member(pattern, at)
+        high = low
+        if pattern.startswith("-", at) and pattern[at + 1 : at + 2] not in ("", "]"):
+            high, at = _glob_member(pattern, at + 1)
+        if low > high:
+            raise InvalidPatternError("a range in [ ] runs backwards")
+        if low < _SLASH < high:
+            members += (_span(low, _SLASH - 1), _span(_SLASH + 1, high))
+        elif low != high or low != _SLASH:
+            members.append(_span(low + (low == _SLASH), high - (high == _SLASH)))
+    if negated:
+        return f"[^/{''.join(members)}]", at + 1
+    return (f"[{''.join(members)}]" if members else _NOTHING), at + 1
+
+
+_SLASH = ord("/")
+_NOTHING = r"[^\x00-\x{10ffff}]"
+
+
+def _glob_member(pattern: str, at: int) -> tuple[int, int]:
+    """Returns the character of [...] that stands at a place, escaped or not, and what follows."""
+    at += pattern.startswith("\\", at)
+    if at >= len(pattern):
+        raise InvalidPatternError("a [ has no closing ]")
+    return ord(pattern[at]), at + 1
 
 
 def _quote(c: str) -> str:
