@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from govc_search.indexer.reader_pool import cores
+
 __all__ = ["Figure", "Report", "Section", "machine", "repository_name"]
 
 _SET_FOR: Final = (
@@ -111,9 +113,8 @@ def machine() -> dict[str, str]:
     total = re.search(r"MemTotal:\s+(\d+)", memory.read_text()) if memory.exists() else None
     git = subprocess.run(["git", "--version"], capture_output=True, text=True, check=False)
     parts = ("duckdb", "pyarrow", "tantivy")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "processor": f"{names[0] if names else platform.machine()}, {cores} cores",
+        "processor": f"{names[0] if names else platform.machine()}, {cores()} cores",
         "memory": f"{int(total[1]) / (1 << 20):.1f} GiB" if total else "unknown",
         "system": f"{platform.system()} {platform.release()}",
         "load at the start": ", ".join(f"{x:.2f}" for x in os.getloadavg()),

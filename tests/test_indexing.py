@@ -313,3 +313,53 @@ def test_an_empty_repository_is_one_and_grows(tmp_path: Path, engine: Engine) ->
     engine.index(repo.path)
     assert column(engine, HASHES) == [hash_]
     assert engine.verify() == []
+
+
+def test_merges_are_compared_once_that_is_asked_for(
+    tmp_path: Path, engine: Engine, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "repo"
+    repo, _ = small(path, 2)
+    for branch in ("one", "two"):
+        repo.git("checkout", "-q", "-b", branch, "main~1")
+        grow(repo, f"{branch}.txt", f"from {branch}")
+        repo.git("checkout", "-q", "main")
+        repo.git("merge", "-q", "--no-ff", "--no-edit", branch)
+    merges = "SELECT files_changed, insertions FROM commits WHERE is_merge ORDER BY position"
+    hits = "SELECT count(*) FROM commits WHERE is_merge AND ADDED('from two')"
+    engine.index(path)
+    assert rows(engine, merges) == [(None, None)] * 2
+    # A run that is cut short leaves merges for the next one.
+    real = ReaderPool.read
+
+    def cut_short(pool: ReaderPool, wanted: Sequence[str]) -> Iterator[Any]:
+        yield from real(pool, wanted[:1])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReaderPool, "read", cut_short)
+        report = engine.index(path, merges="first-parent")
+    assert (report.interrupted, report.amended) == (True, 1)
+    asked.clear()
+    report = engine.index(path)
+    assert (report.commits_added, report.amended, len(asked)) == (0, 1, 1)
+    assert rows(engine, merges) == [(1, 2)] * 2
+    assert column(engine, hits) == column(engine, hits, indexes=False) == [1]
+    assert engine.verify() == []
+    asked.clear()
+    assert engine.index(path).last_position == report.last_position
+    assert asked == []
+
+
+def test_paths_that_are_no_text_have_names_of_their_own(tmp_path: Path, engine: Engine) -> None:
+    names = {}
+    for byte in (b"\xfe", b"\xff"):
+        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/re" + byte))
+        small(path, 1)
+        names[path] = engine.index(path).repo
+        assert engine.index(path).commits_added == 0
+    assert list(names.values()) == ["re\\xfe", "re\\xff"]
+    assert column(engine, "SELECT commit_count FROM repos") == [1, 1]
+    for given in ({"name": "re\udcff"}, {"refs": ["HEAD", "\udcff*"]}):
+        with pytest.raises(UsageError, match="not valid Unicode"):
+            engine.index(path, **given)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from govc_search.errors import SourceError, UsageError
-from govc_search.indexer.reader_pool import ReaderPool
+from govc_search.indexer.reader_pool import ReaderPool, cores
 from govc_search.indexer.repository import Repository
 from govc_search.settings import Settings
 
@@ -77,7 +77,7 @@ PARENT = """
 import os, sys
 from pathlib import Path
 from govc_search.indexer.repository import Repository
-from govc_search.indexer.reader_pool import ReaderPool
+from govc_search.indexer.reader_pool import ReaderPool, cores
 source = Repository.open(sys.argv[1], Path(sys.argv[2]))
 pool = ReaderPool(source, "r", jobs=2)
 stream = pool.read(source.rev_list([source.head().hash]) * 100)
@@ -126,3 +126,10 @@ def test_unknown_ways_to_read_are_refused(odd: tuple[Repository, dict[str, str]]
         ReaderPool(odd[0], "r", depth="deep")
     with pytest.raises(UsageError):
         ReaderPool(odd[0], "r", merges="all")
+
+
+def test_cores_are_counted_where_a_process_cannot_be_kept_to_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert cores() == os.cpu_count()

@@ -30,7 +30,7 @@ from govc_search.records import KINDS
 from govc_search.settings import Settings
 from govc_search.store.log import Payload, encode
 
-__all__ = ["DEPTHS", "MERGES", "ReadBatch", "ReaderPool"]
+__all__ = ["DEPTHS", "MERGES", "ReadBatch", "ReaderPool", "cores"]
 
 DEPTHS: Final = ("none", "paths", "full")
 MERGES: Final = ("none", "first-parent")
@@ -68,6 +68,12 @@ class ReadBatch:
     def asked(self) -> int:
         """Returns how many of the commits asked for are done with this batch."""
         return self.commits + len(self.failures)
+
+
+def cores() -> int:
+    """Returns how many processor cores this process may use."""
+    # Not every system lets a process be kept to some of them.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Worker:
@@ -166,7 +172,7 @@ class ReaderPool:
             raise UsageError("invalid_merges", f'no way "{merges}"', hint=", ".join(MERGES))
         settings = Settings() if settings is None else settings
         self._shallow = view.shallow
-        self._jobs = jobs if jobs > 0 else len(os.sched_getaffinity(0))
+        self._jobs = jobs if jobs > 0 else cores()
         self._settings = ReaderSettings(
             view=view.view,
             repo=repo,
