@@ -177,6 +177,10 @@ class Engine:
         """
         _one_of("diffs", diffs, DEPTHS)
         _one_of("merges", merges, ("none", "first-parent"))
+        for pattern in refs or ():
+            # What the command line is given may be no text, and then could not be kept.
+            if not _is_text(pattern):
+                raise UsageError("invalid_argument", f"{pattern!r} is not valid Unicode")
         if jobs is not None and jobs < 1:
             raise UsageError("invalid_argument", "jobs must be above zero")
         options = IndexOptions(name, diffs, merges, tuple(refs) if refs is not None else None, jobs)
@@ -426,6 +430,10 @@ def _telling(progress: Tell) -> Callable[[int, int], None]:
             progress(Progress("views", done, total, "records"))
 
     return tell
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def _one_of(what: str, value: str | None, allowed: tuple[str, ...]) -> None:

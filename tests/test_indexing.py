@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fixtures.indexed import HASHES, column, grow, rows, small
@@ -19,6 +21,7 @@ from fixtures.repositories import (
 import govc_search
 from govc_search import Engine
 from govc_search.errors import SourceError, UsageError
+from govc_search.indexer.reader_pool import ReaderPool
 
 
 def test_repositories_that_share_commits(tmp_path: Path, engine: Engine) -> None:
@@ -351,15 +354,13 @@ def test_merges_are_compared_once_that_is_asked_for(
     assert asked == []
 
 
-def test_paths_that_are_no_text_have_names_of_their_own(tmp_path: Path, engine: Engine) -> None:
-    names = {}
-    for byte in (b"\xfe", b"\xff"):
-        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/re" + byte))
-        small(path, 1)
-        names[path] = engine.index(path).repo
-        assert engine.index(path).commits_added == 0
-    assert list(names.values()) == ["re\\xfe", "re\\xff"]
-    assert column(engine, "SELECT commit_count FROM repos") == [1, 1]
-    for given in ({"name": "re\udcff"}, {"refs": ["HEAD", "\udcff*"]}):
-        with pytest.raises(UsageError, match="not valid Unicode"):
-            engine.index(path, **given)
+def test_a_path_that_is_no_text_needs_a_name(tmp_path: Path, engine: Engine) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/re\xff"))
+    small(path, 1)
+    with pytest.raises(UsageError) as caught:
+        engine.index(path)
+    assert caught.value.code == "invalid_name"
+    assert engine.index(path, name="re").commits_added == 1
+    assert engine.index(path).commits_known == 1
+    with pytest.raises(UsageError, match="not valid Unicode"):
+        engine.index(path, refs=["HEAD", "\udcff*"])

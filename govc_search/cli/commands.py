@@ -240,7 +240,7 @@ def _reports_table(reports: Sequence[IndexReport]) -> Any:
 @click.option("--yes", is_flag=True, help="Do not ask; needed where nobody could answer.")
 @shared_options
 @_with_invocation
-def remove(invocation: Invocation, name: str, yes: bool) -> None:  # noqa: FBT001
+def remove(invocation: Invocation, name: str, yes: bool) -> None:
     """Remove a repository and all its commits from the index; the repository itself stays."""
     output = Output(invocation)
     with _opened(invocation, output) as engine:

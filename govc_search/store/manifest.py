@@ -66,9 +66,7 @@ class DataDirectory:
         _held.add(self)
 
     @classmethod
-    def open(
-        cls, path: Path | str, *, create: bool = True, mend: bool = False
-    ) -> DataDirectory:
+    def open(cls, path: Path | str, *, create: bool = True, mend: bool = False) -> DataDirectory:
         """Returns the directory, made (mode 0700) if it is missing or empty and `create` is set.
 
         With `mend` a manifest that is lost or damaged is made anew where a log says that the
