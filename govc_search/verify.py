@@ -56,7 +56,7 @@ def differences(
         ("changes", "SELECT change_id FROM changes"),
     ):
         out += _documents(f"text index {part}", _ids(table, sql), text.keys(part))
-    return [*out, *_lines(table, text, tell)]
+    return [*out, *_messages(table, text, tell), *_lines(table, text, tell)]
 
 
 def _table(
@@ -87,6 +87,30 @@ def _documents(name: str, wanted: Ids, keys: list[int]) -> Iterator[str]:
     ):
         if len(ids):
             yield f"{name} {what} {len(ids)} documents: {_some(ids)}"
+
+
+def _messages(table: Table, text: TextIndex, tell: Callable[[Progress], None]) -> Iterator[str]:
+    ids = _ids(table, "SELECT position FROM commits")
+    wrong: list[int] = []
+    for start in range(0, len(ids), _GROUP):
+        tell(Progress("messages", start, len(ids), "commits"))
+        group = ids[start : start + _GROUP]
+        last = int(group[-1])
+        try:
+            held = text.messages(group).to_pylist()
+        except StoreError as error:
+            yield f"among commits {int(group[0])} to {last}: {error}"
+            continue
+        rows = _query(
+            table,
+            "SELECT message FROM commits WHERE position BETWEEN $a AND $b ORDER BY position",
+            a=int(group[0]),
+            b=last,
+        )
+        expected = rows.column(0).to_pylist()
+        wrong += [i for i, a, b in zip(group.tolist(), expected, held, strict=True) if a != b]
+    if wrong:
+        yield f"other messages than the table has beside {len(wrong)} commits: {_some(wrong)}"
 
 
 def _lines(table: Table, text: TextIndex, tell: Callable[[Progress], None]) -> Iterator[str]:

@@ -139,6 +139,7 @@ TAMPERED: dict[str, tuple[Callable[[Engine], None], str]] = {
     "no documents of changes": (lambda e: _drop_document(e, "changes", "position", 3), "text index changes lacks 1 documents: 3145728$"),
     "a document twice": (lambda e: _repeat_document(e, 3), "text index commits has twice 1 documents: 3$"),
     "a document too many": (lambda e: _repeat_document(e, 99), "text index commits has besides 1 documents: 99$"),
+    "a byte of a message": (lambda e: _flip(e.directory / "text" / "commits.messages", 0.5), "the message of commit"),
     "a byte of the lines": (lambda e: _flip(e.directory / "text" / "changes.lines", 0.95), "lines"),
 }  # fmt: skip
 

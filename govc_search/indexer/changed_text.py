@@ -1,17 +1,15 @@
-"""The changed lines of each change, one point read away: where candidates are checked.
+"""The changed lines of each change, and which changes have a line that matches.
 
-The table keeps lines in large compressed blocks, which is right for scans; reading a few changes
-scattered over it costs as much as reading all. Here each change is a zstd frame of its own, its
-removed lines and then its added ones, joined by line ends, with a checksum. The file belongs to
-the index of changes: it is rebuilt with it, and is durable before the index commits. What a crash
-leaves behind at its end is harmless: the same change is written again and the later one counts.
+A change's text is its removed lines and then its added ones, each joined by line ends.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,53 +17,33 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import zstandard
 
-from govc_search.errors import StoreError
+from govc_search.indexer.frames import FrameFile, Frames, Read
 from govc_search.records import CHANGE_BITS
 from govc_search.store.rows import decode
 
-__all__ = ["ChangedText", "Frames"]
+__all__ = ["ChangedText", "lines", "matching"]
 
 Ids = npt.NDArray[np.uint64]
+Rows = npt.NDArray[np.int64]
 
-_LEVEL: Final = 3
-# `end` is the offset after the frame; `removed` and `added` count bytes, -1 where a side has no
-# line at all (0 is one empty line).
-_RECORD: Final = np.dtype(
-    [("change_id", "<u8"), ("end", "<u8"), ("removed", "<i4"), ("added", "<i4")]
-)
-_MAX: Final = (1 << 31) - 1
 # Read and checked together: bounds memory, and lets a deadline stop between two.
 _GROUP: Final = 512
+_GROUP_BYTES: Final = 1 << 20
+_THREADS: Final = min(4, os.cpu_count() or 1)
+# Of fewer groups than that, threads do not earn what they cost.
+_WORTH_THREADS: Final = 4
 
 
-class ChangedText:
+class ChangedText(FrameFile):
     """The file pair `changes.lines` (frames) and `changes.index` (records) in a directory."""
 
     def __init__(self, directory: Path) -> None:
-        self._data_file = directory / "changes.lines"
-        self._index_file = directory / "changes.index"
-        self._pending: list[npt.NDArray[np.void]] = []
-        self._frames: list[bytes] = []
-        for file in (self._data_file, self._index_file):
-            file.touch()
-        self._repair()
-        self._snapshot: Frames | None = None
+        super().__init__(
+            directory / "changes.lines", directory / "changes.index", "the lines of change"
+        )
 
-    def _repair(self) -> None:
-        """Cuts what a crash left incomplete."""
-        size = self._data_file.stat().st_size
-        whole = self._index_file.stat().st_size // _RECORD.itemsize
-        records = np.fromfile(self._index_file, _RECORD, whole)
-        if len(records):
-            whole = int(np.searchsorted(records["end"], size, side="right"))
-        self._end = int(records["end"][whole - 1]) if whole else 0
-        os.truncate(self._index_file, whole * _RECORD.itemsize)
-        os.truncate(self._data_file, self._end)
-        self._durable = whole
-
-    def append(self, batch: pa.RecordBatch, positions: npt.NDArray[np.uint64]) -> None:
+    def append(self, batch: pa.RecordBatch, positions: Ids) -> None:
         """Adds the changed lines of a batch of commits; changes without lines are left out."""
         lists = batch.column("changes")
         changes = lists.flatten()
@@ -85,167 +63,93 @@ class ChangedText:
             return
         ra, rb = removed_edges[:-1][keep].tolist(), removed_edges[1:][keep].tolist()
         aa, ab = added_edges[:-1][keep].tolist(), added_edges[1:][keep].tolist()
-        texts = [removed[a:b] + added[c:d] for a, b, c, d in zip(ra, rb, aa, ab, strict=True)]
-        compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
-        records = np.zeros(len(keep), _RECORD)
-        records["change_id"] = ids[keep]
-        for side, edges_, some in (
-            ("removed", removed_edges, removed_some),
-            ("added", added_edges, added_some),
-        ):
-            length = np.diff(edges_)[keep]
-            if length.max(initial=0) > _MAX:
-                raise StoreError("change_too_large", "a change has more than 2 GiB of lines")
-            records[side] = np.where(some[keep], length, -1)
-        ends = []
-        for text in texts:
-            frame = compressor.compress(text)
-            self._frames.append(frame)
-            self._end += len(frame)
-            ends.append(self._end)
-        records["end"] = ends
-        self._pending.append(records)
-
-    def commit(self) -> None:
-        """Makes durable what was appended: lines first, then the records that name them."""
-        if not self._pending:
-            return
-        for file, parts in (
-            (self._data_file, self._frames),
-            (self._index_file, [records.tobytes() for records in self._pending]),
-        ):
-            with file.open("ab") as out:
-                out.writelines(parts)
-                out.flush()
-                os.fsync(out.fileno())
-        self._durable += sum(len(records) for records in self._pending)
-        self._frames.clear()
-        self._pending.clear()
-        self._snapshot = None
-
-    def rollback(self) -> None:
-        """Forgets what was appended since the last commit."""
-        self._pending.clear()
-        self._frames.clear()
-        self._repair()
-
-    def frames(self) -> Frames:
-        """Returns the durable changes, to be read by any thread."""
-        if self._snapshot is None:
-            self._snapshot = Frames(self._data_file, self._index_file, self._durable)
-        return self._snapshot
+        texts = (removed[a:b] + added[c:d] for a, b, c, d in zip(ra, rb, aa, ab, strict=True))
+        minus = np.where(removed_some, np.diff(removed_edges), -1)[keep]
+        plus = np.where(added_some, np.diff(added_edges), -1)[keep]
+        self.add(ids[keep], texts, minus, plus)
 
 
-class Frames:
-    """The changes that were durable at one moment."""
+def lines(frames: Frames, ids: Ids) -> tuple[list[bytes | None], list[bytes | None]]:
+    """Returns the removed and the added lines of each change, joined; None is no line."""
+    read = frames.read(ids)
+    removed: list[bytes | None] = [None] * len(ids)
+    added: list[bytes | None] = [None] * len(ids)
+    sizes = zip(read.first.tolist(), read.second.tolist(), strict=True)
+    for row, text, (minus, plus) in zip(read.rows.tolist(), read.texts, sizes, strict=True):
+        cut = max(0, minus)
+        removed[row] = text[:cut] if minus >= 0 else None
+        added[row] = text[cut:] if plus >= 0 else None
+    return removed, added
 
-    def __init__(self, data_file: Path, index_file: Path, count: int) -> None:
-        records = np.fromfile(index_file, _RECORD, count)
-        starts = np.zeros(count, np.uint64)
-        starts[1:] = records["end"][:-1]
-        # Stable: of a change that was written again, the later one is the last of its run.
-        order = np.argsort(records["change_id"], kind="stable")
-        self._ids = records["change_id"][order]
-        self._starts = starts[order]
-        self._records = records[order]
-        self._map: mmap.mmap | bytes = b""
-        if count:
-            with data_file.open("rb") as file:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
-    def matching(
-        self,
-        ids: Ids,
-        sides: Sequence[str],
-        mode: str,
-        pattern: str,
-        check: Callable[[], None] | None = None,
-    ) -> Ids:
-        """Returns those of `ids` that have a line that matches, in ascending order.
+def matching(
+    frames: Frames,
+    ids: Ids,
+    sides: Sequence[str],
+    mode: str,
+    pattern: str,
+    check: Callable[[], None] | None = None,
+) -> Ids:
+    """Returns those of `ids` that have a line that matches, in ascending order.
 
-        `mode` is contains, regex (an RE2 pattern that stays within a line) or pickaxe (removed
-        and added lines hold the text a different number of times). `check` is called now and
-        then and may raise.
-        """
-        ids = np.sort(ids)
-        test = _tests(sides, mode, pattern)
-        found = []
-        for start in range(0, len(ids), _GROUP):
+    `mode` is contains, regex (an RE2 pattern that stays within a line) or pickaxe (removed and
+    added lines hold the text a different number of times). `check` is called now and then and
+    may raise.
+    """
+    matched = partial(_matched, frames, sides, mode, pattern)
+    groups = frames.groups(np.sort(ids), _GROUP, _GROUP_BYTES)
+    found = []
+    if len(groups) < _WORTH_THREADS:
+        for group in groups:
             if check is not None:
                 check()
-            group = ids[start : start + _GROUP]
-            found.append(test(group, *self.texts(group)))
-        return np.concatenate(found) if found else ids
-
-    def texts(self, ids: Ids) -> tuple[list[bytes | None], list[bytes | None]]:
-        """Returns the removed and the added lines of each change, joined; None is no line."""
-        places = np.searchsorted(self._ids, ids, side="right").astype(np.int64) - 1
-        removed: list[bytes | None] = []
-        added: list[bytes | None] = []
-        decompress = zstandard.ZstdDecompressor().decompress
-        for i, wanted in zip(places.tolist(), ids.tolist(), strict=True):
-            if i < 0 or int(self._ids[i]) != wanted:
-                removed.append(None)
-                added.append(None)
-                continue
-            _, end, minus, plus = self._records[i].item()
-            cut = max(0, minus)
-            frame = self._map[int(self._starts[i]) : end]
+            found.append(matched(group))
+    else:
+        # What takes the time, unpacking and matching, runs beside other threads.
+        with ThreadPoolExecutor(_THREADS) as pool:
             try:
-                # A frame says itself how much memory it wants.
-                if zstandard.frame_content_size(frame) != cut + max(0, plus):
-                    raise _damaged(wanted, "the frame is of another size")
-                text = decompress(frame)
-            except zstandard.ZstdError as error:
-                raise _damaged(wanted, str(error)) from error
-            removed.append(text[:cut] if minus >= 0 else None)
-            added.append(text[cut:] if plus >= 0 else None)
-        return removed, added
+                for hits in pool.map(matched, groups):
+                    if check is not None:
+                        check()
+                    found.append(hits)
+            finally:
+                pool.shutdown(cancel_futures=True)
+    return np.concatenate(found) if found else np.empty(0, np.uint64)
 
 
-def _damaged(change: int, why: str) -> StoreError:
-    return StoreError(
-        "text_damaged",
-        f"the lines of change {change} beside the text index cannot be read: {why}",
-        hint="`govc-search rebuild text` makes it anew from the log",
-    )
+def _matched(frames: Frames, sides: Sequence[str], mode: str, pattern: str, ids: Ids) -> Ids:
+    read = frames.read(ids)
+    offsets = _offsets(read)
+    expression = pattern if mode == "regex" else re.escape(pattern)
+    held = pc.match_substring_regex(_parts(read, offsets), expression)
+    removed, added = held.to_numpy(zero_copy_only=False).reshape(-1, 2).T
+    # A part that is not there is no empty line.
+    removed, added = removed & (read.first >= 0), added & (read.second >= 0)
+    if mode == "pickaxe":
+        hits = removed != added
+        needle = pattern.encode()
+        for row in np.flatnonzero(removed & added).tolist():
+            text, cut = read.texts[row], int(read.first[row])
+            hits[row] = text.count(needle, 0, cut) != text.count(needle, cut)
+    else:
+        nothing = np.zeros(len(read.rows), np.bool_)
+        hits = (removed if "removed" in sides else nothing) | (
+            added if "added" in sides else nothing
+        )
+    return ids[read.rows[hits]]
 
 
-_Test = Callable[[Ids, "list[bytes | None]", "list[bytes | None]"], Ids]
+def _offsets(read: Read) -> Rows:
+    """Returns where the two parts of each text begin and end in all of them joined."""
+    sizes = np.maximum(np.stack([read.first, read.second], axis=1), 0).reshape(-1)
+    offsets = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    return offsets
 
 
-def _tests(sides: Sequence[str], mode: str, pattern: str) -> _Test:
-    needle = pattern.encode()
-
-    def chosen(
-        removed: list[bytes | None], added: list[bytes | None]
-    ) -> Iterator[list[bytes | None]]:
-        if "removed" in sides:
-            yield removed
-        if "added" in sides:
-            yield added
-
-    def contains(ids: Ids, removed: list[bytes | None], added: list[bytes | None]) -> Ids:
-        hits = np.zeros(len(ids), np.bool_)
-        for texts in chosen(removed, added):
-            hits |= np.fromiter((t is not None and needle in t for t in texts), np.bool_, len(ids))
-        return ids[hits]
-
-    def regex(ids: Ids, removed: list[bytes | None], added: list[bytes | None]) -> Ids:
-        hits = np.zeros(len(ids), np.bool_)
-        for texts in chosen(removed, added):
-            found = pc.match_substring_regex(
-                pa.array(texts, pa.large_binary()).cast(pa.large_string()), pattern
-            )
-            hits |= found.fill_null(False).to_numpy(zero_copy_only=False)
-        return ids[hits]
-
-    def pickaxe(ids: Ids, removed: list[bytes | None], added: list[bytes | None]) -> Ids:
-        pairs = zip(removed, added, strict=True)
-        hits = ((r or b"").count(needle) != (a or b"").count(needle) for r, a in pairs)
-        return ids[np.fromiter(hits, np.bool_, len(ids))]
-
-    return {"contains": contains, "regex": regex, "pickaxe": pickaxe}[mode]
+def _parts(read: Read, offsets: Rows) -> pa.LargeStringArray:
+    data = pa.py_buffer(b"".join(read.texts))
+    return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), data)
 
 
 def _edges(lists: pa.Array) -> npt.NDArray[np.int64]:

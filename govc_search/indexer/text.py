@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from govc_search.errors import StoreError
+from govc_search.indexer import changed_text, message_text
 from govc_search.indexer.text_part import TextPart, message_of
 from govc_search.indexer.text_search import TextSnapshot
 from govc_search.settings import Settings
@@ -101,10 +103,11 @@ class TextIndex:
 
     def lines(self, changes: Ids) -> tuple[list[bytes | None], list[bytes | None]]:
         """Returns the removed and the added lines of each change, joined; None is no line."""
-        frames = self.changes.pinned.lines
-        if frames is None:
-            raise StoreError("text_damaged", "the text index has no lines")
-        return frames.texts(changes)
+        return changed_text.lines(self.changes.pinned.texts, changes)
+
+    def messages(self, commits: Ids) -> pa.Array:
+        """Returns the message of each commit; raises StoreError where one is missing."""
+        return message_text.messages(self.commits.pinned.texts, commits)
 
     def snapshot(
         self, as_of: int | None = None, expansions: int = Settings().size("expansions")

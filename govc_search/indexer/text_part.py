@@ -19,7 +19,9 @@ import tantivy
 
 from govc_search.errors import StoreError
 from govc_search.indexer import documents
-from govc_search.indexer.changed_text import ChangedText, Frames
+from govc_search.indexer.changed_text import ChangedText
+from govc_search.indexer.frames import Frames
+from govc_search.indexer.message_text import MessageText
 from govc_search.indexer.terms import TermFile, Terms
 from govc_search.store.log import Entry
 
@@ -40,11 +42,11 @@ def message_of(error: BaseException) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """What was committed at one moment: `position`s up to `checkpoint`, and their lines."""
+    """What was committed at one moment: `position`s up to `checkpoint`, and their long texts."""
 
     searcher: tantivy.Searcher
     checkpoint: int
-    lines: Frames | None
+    texts: Frames
 
 
 class TextPart:
@@ -60,7 +62,8 @@ class TextPart:
             words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
             self._index.register_tokenizer("words", words)
             self._index.config_reader("manual")
-            self._lines = ChangedText(directory.parent) if table == "changes" else None
+            kind = ChangedText if table == "changes" else MessageText
+            self._texts = kind(directory.parent)
             self.pinned = self._pin()
         except Exception as error:
             raise StoreError(
@@ -87,8 +90,7 @@ class TextPart:
         query = tantivy.Query.term_query(self.schema, "mark", _CHECKPOINT, "basic")
         hits = searcher.search(query, 1, count=False).hits
         stored = searcher.doc(hits[0][1]).get_first("checkpoint") if hits else None
-        lines = self._lines.frames() if self._lines is not None else None
-        return Pinned(searcher, int(stored or 0), lines)
+        return Pinned(searcher, int(stored or 0), self._texts.frames())
 
     @property
     def writer(self) -> tantivy.IndexWriter:
@@ -129,8 +131,7 @@ class TextPart:
         writer = self.writer
         for document in self._documents(batch, positions):
             writer.add_document(document)
-        if self._lines is not None:
-            self._lines.append(batch, positions)
+        self._texts.append(batch, positions)
 
     def _documents(
         self, batch: pa.RecordBatch, positions: npt.NDArray[np.uint64]
@@ -148,8 +149,7 @@ class TextPart:
         if self.applied == self.checkpoint:
             return
         fresh = self._fresh_words()
-        if self._lines is not None:
-            self._lines.commit()
+        self._texts.commit()
         writer = self.writer
         writer.delete_documents_by_term("mark", _CHECKPOINT)
         document = tantivy.Document()
@@ -189,8 +189,7 @@ class TextPart:
         if self._writer is not None:
             self._writer.rollback()
             self._writer.garbage_collect_files()
-        if self._lines is not None:
-            self._lines.rollback()
+        self._texts.rollback()
         self.applied = self.checkpoint
         self._forget_words()
 

@@ -13,10 +13,12 @@ from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import tantivy
 
 from govc_search import textquery
 from govc_search.errors import QueryError
+from govc_search.indexer import changed_text, message_text
 from govc_search.indexer.documents import Page, page_of
 from govc_search.indexer.text_part import Pinned, TextPart
 from govc_search.indexer.text_plan import Planned, Planner
@@ -103,10 +105,12 @@ class TextSnapshot:
         pattern: str,
         check: Callable[[], None] | None = None,
     ) -> Ids:
-        """Returns those changes that have a line that matches; see `Frames.matching`."""
-        lines = self.pinned[1].lines
-        assert lines is not None
-        return lines.matching(ids, sides, mode, pattern, check)
+        """Returns those changes that have a line that matches; see `changed_text.matching`."""
+        return changed_text.matching(self.pinned[1].texts, ids, sides, mode, pattern, check)
+
+    def messages(self, ids: Ids) -> pa.Array:
+        """Returns the messages of commits that this snapshot holds."""
+        return message_text.messages(self.pinned[0].texts, ids)
 
     def corrections(self, table: str, node: textquery.Node) -> dict[str, tuple[str, ...]]:
         """Returns, for each fuzzy word that the index lacks, the words found in its place.
