@@ -31,8 +31,9 @@ TEXTS = "TEXT[]"
 class Column:
     """A column: its main name, GQL type, one line of help, names from other tools.
 
-    `words` names the fields of the table's text index that hold this column's words, and
-    `lines` says that the column holds whole changed lines (`added`, `removed` or both).
+    `words` names the fields of the table's text index that hold this column's words, `beside`
+    those that hold them among others; `lines` says that the column holds whole changed lines
+    (`added`, `removed` or both).
     """
 
     name: str
@@ -43,6 +44,12 @@ class Column:
     joins: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Returns the fields of the text index in which all words of this column are found."""
+        return self.words or self.beside
 
     @property
     def expression(self) -> str:
@@ -129,7 +136,7 @@ def _person(
     identity = f"{who}_identity"
     return (
         Column(who, TEXT, f"name of who {verb} it, as recorded", aliases, words=(who,)),
-        Column(f"{who}_email", TEXT, f"e-mail of who {verb} it, as recorded"),
+        Column(f"{who}_email", TEXT, f"e-mail of who {verb} it, as recorded", beside=(who,)),
         Column(f"{who}_domain", TEXT, f"domain of {who}_email, lower case", sql=_domain(f"b.{who}_email")),
         Column(f"{who}_date", TIMESTAMP, f"when it was {verb}, UTC; NULL outside years 1 to 9999", dates),
         Column(f"{who}_tz", INTEGER, f"offset of the {who}'s clock from UTC, in minutes"),

@@ -306,63 +306,75 @@ class Planner:
     ) -> Planned | None:
         if requirement is None:
             return None
+        # Subject and body are one text cut in two: what a match spans may lie in both. Added and
+        # removed lines are texts of their own.
+        together = self._table == "commits"
+        texts = [tuple(fields)] if together else [(field,) for field in fields]
         parts: list[Planned] = []
-        for field in fields:
-            part = self._held(requirement, field)
+        for text in texts:
+            part = self._held(requirement, text)
             if part is None:
                 return None
             parts.append(part)
+        for field in fields:
             # Words of these texts were cut: what they hold is not known.
             mark = f"long:{field}"
             count = self._frequency("mark", mark)
             if count:
                 query = Query.term_query(self._schema, "mark", mark, "basic")
                 parts.append(Planned(query, False, count))
+        return self._one_of(parts)
+
+    def _one_of(self, parts: Sequence[Planned]) -> Planned:
         met = [part for part in parts if part.estimate]
         if not met:
             return replace(self._nothing(), exact=False)
         estimate = sum(part.estimate for part in met)
         return Planned(_any_of([part.query for part in met]), False, estimate)
 
-    def _held(self, requirement: fragments.Requirement, field: str) -> Planned | None:
-        """Returns the documents whose field holds what is required, or None for too many."""
+    def _held(
+        self, requirement: fragments.Requirement, fields: tuple[str, ...]
+    ) -> Planned | None:
+        """Returns the documents whose fields hold what is required, or None for too many.
+
+        What a single requirement names stands in one field; several may stand in several.
+        """
         match requirement:
+            case fragments.Words((word,)):
+                by_field = {field: {word: 1.0} for field in fields}
+                return replace(self._words(by_field, scored=False), exact=False)
             case fragments.Words(words):
-                if len(words) == 1:
-                    return replace(self._words({field: {words[0]: 1.0}}, scored=False), exact=False)
-                counts = [self._frequency(field, word) for word in words]
-                if not all(counts):
-                    return replace(self._nothing(), exact=False)
-                phrase = Query.phrase_query(self._schema, field, list(words))
-                return Planned(phrase, False, min(counts))
+                return self._one_of([self._side_by_side(field, words) for field in fields])
             case fragments.Fragment(text, at):
                 found = self._terms().containing(text, at, _MAX_FRAGMENT_WORDS)
                 if found is None:
                     return None
-                return replace(
-                    self._words({field: dict.fromkeys(found, 1.0)}, scored=False), exact=False
-                )
+                by_field = {field: dict.fromkeys(found, 1.0) for field in fields}
+                return replace(self._words(by_field, scored=False), exact=False)
             case fragments.AnyOf(options):
                 parts: list[Planned] = []
                 for option in options:
-                    part = self._held(option, field)
+                    part = self._held(option, fields)
                     if part is None:
                         return None
                     parts.append(part)
-                met = [part for part in parts if part.estimate]
-                if not met:
-                    return replace(self._nothing(), exact=False)
-                queries = [part.query for part in met]
-                return Planned(_any_of(queries), False, sum(part.estimate for part in met))
+                return self._one_of(parts)
             case fragments.AllOf(requirements):
-                return self._all_held(requirements, field)
+                return self._all_held(requirements, fields)
+
+    def _side_by_side(self, field: str, words: tuple[str, ...]) -> Planned:
+        counts = [self._frequency(field, word) for word in words]
+        if not all(counts):
+            return replace(self._nothing(), exact=False)
+        phrase = Query.phrase_query(self._schema, field, list(words))
+        return Planned(phrase, False, min(counts))
 
     def _all_held(
-        self, requirements: Sequence[fragments.Requirement], field: str
+        self, requirements: Sequence[fragments.Requirement], fields: tuple[str, ...]
     ) -> Planned | None:
         kept: list[Planned] = []
         for requirement in sorted(requirements, key=_promise):
-            part = self._held(requirement, field)
+            part = self._held(requirement, fields)
             if part is None:
                 continue
             if not part.estimate:

@@ -15,7 +15,9 @@ from govc_search.errors import Span
 
 __all__ = [
     "CONTAINS",
+    "LIKES",
     "MATCHES",
+    "STARTS_WITH",
     "Aggregate",
     "Apply",
     "Body",
@@ -52,6 +54,10 @@ __all__ = [
 # The filters of one text that an index, a highlight or a scan of lines may know.
 CONTAINS = "contains({0}, {1})"
 MATCHES = "regexp_matches({0}, {1})"
+STARTS_WITH = "starts_with({0}, {1})"
+LIKES = tuple(
+    f"({{0}} {word} {{1}}{escape})" for word in ("LIKE", "ILIKE") for escape in ("", " ESCAPE {2}")
+)
 
 
 @dataclass(frozen=True, slots=True)

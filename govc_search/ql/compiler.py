@@ -13,11 +13,14 @@ from typing import ClassVar
 
 from govc_search import catalog, textquery
 from govc_search.ql import bound
-from govc_search.ql.plan import Exactness, Plan
+from govc_search.ql.plan import Exactness, Plan, TextScan
 
 __all__ = ["ScannedText", "Statement", "compile_plan"]
 
 _OCCURRENCES = "((length({0}) - length(replace({0}, {1}, ''))) / length({1}))"
+
+# Columns of commits, from where candidates bring the message.
+_MESSAGES = {"b.message": "m.message", "b.body": "substr(m.message, b.body_start)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +242,14 @@ class _Compiler:
             where += [f"b.{c}" for c in self.candidates(scan)]
         elif table.name == "lines":
             source = f"({self.lines(scan, ' '.join([*items, *where]))}) b"
+        narrowed = self.plan.narrowed.get(scan)
+        if narrowed is not None and isinstance(narrowed.scan, TextScan):
+            name = narrowed.scan.name
+            if narrowed.scan.messages and not _MESSAGES.keys().isdisjoint(used.values()):
+                items = [f"{_MESSAGES.get(sql, sql)} AS {_quote(n)}" for n, sql in used.items()]
+                source += f" JOIN {name} m ON m.id = {table.key}"
+            else:
+                where.append(f"{table.key} IN (SELECT id FROM {name})")
         for join in sorted(self.joins.get(scan.id, ())):
             source += f" {table.joins[join]}"
         score = self.plan.scores.get(scan)
@@ -248,6 +259,9 @@ class _Compiler:
         sql = f"SELECT {', '.join(items) or '1 AS one'} FROM {source}"
         if where:
             sql += " WHERE " + " AND ".join(where)
+        if narrowed is not None and narrowed.scan is not None:
+            # A fence: no condition is to be asked of rows that are no candidates.
+            sql += " OFFSET 0"
         return f"({sql}) AS t{scan.id}"
 
     def candidates(self, scan: bound.Scan) -> list[str]:

@@ -242,6 +242,8 @@ def _search(scan: TextScan, plan: Plan, snapshot: Snapshot, check: Callable[[], 
         test = scan.lines
         ids = snapshot.text.with_lines(ids, test.sides, test.mode, test.pattern, check)
     columns = {"id": pa.array(ids, pa.uint64())}
+    if scan.messages:
+        columns["message"] = snapshot.text.messages(ids)
     if scan.scored and hits.scores is not None:
         columns["score"] = pa.array(hits.scores, pa.float32())
     return pa.table(columns)

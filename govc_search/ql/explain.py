@@ -35,7 +35,8 @@ def explain(
         depth += 1
     for text, level in _body(query.body, plan):
         out.append("  " * (depth + level) + text)
-    accesses = dict.fromkeys((a.scan for a in plan.accesses.values() if a.scan is not None), None)
+    served = (*plan.accesses.values(), *plan.narrowed.values())
+    accesses = dict.fromkeys(a.scan for a in served if a.scan is not None)
     for scan in (*accesses, *(s for s in plan.scores.values() if s not in accesses)):
         suffix = _measured(scan.name, rows, times)
         if isinstance(scan, TextScan):
@@ -115,6 +116,14 @@ def _relation(relation: bound.Relation | None, plan: Plan) -> list[tuple[str, in
                     else f"scanned: {access.reason}"
                 )
                 text += f"; lines {f.mode} {f.pattern!r} ({how})"
+            narrowed = plan.narrowed.get(relation)
+            if narrowed is not None:
+                how = (
+                    f"candidates from {narrowed.scan.name}"
+                    if narrowed.scan
+                    else f"text scanned: {narrowed.reason}"
+                )
+                text += f"; {how}"
             return [(text, 0)]
         case bound.Derived():
             if relation.query is None:

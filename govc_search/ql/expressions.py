@@ -382,7 +382,7 @@ class ExpressionBinder:
             if prefix:
                 # The prefix costs a comparison where the pattern costs an automaton.
                 starts = bound.Apply(
-                    "starts_with({0}, {1})", (subject, bound.constant(prefix)), "BOOLEAN"
+                    bound.STARTS_WITH, (subject, bound.constant(prefix)), "BOOLEAN"
                 )
                 result = bound.Junction("AND", (starts, result))
             return bound.Negation(result) if expr.negated else result

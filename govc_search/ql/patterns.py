@@ -7,7 +7,7 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["InvalidPatternError", "check", "glob", "glob_prefix", "is_by_line", "regex"]
+__all__ = ["InvalidPatternError", "check", "glob", "glob_prefix", "is_by_line", "like_pieces", "regex"]
 
 
 class InvalidPatternError(ValueError):
@@ -228,6 +228,23 @@ def _span(low: int, high: int) -> str:
 def _shown(code: int) -> str:
     c = chr(code)
     return c if c.isascii() and c.isalnum() else f"\\x{{{code:x}}}"
+
+
+def like_pieces(pattern: str, escape: str = "") -> list[str]:
+    """Returns the texts that stand between the wildcards of a LIKE pattern, in order."""
+    pieces = [""]
+    at = 0
+    while at < len(pattern):
+        c = pattern[at]
+        if c == escape:
+            at += 1
+            pieces[-1] += pattern[at : at + 1]
+        elif c in "%_":
+            pieces.append("")
+        else:
+            pieces[-1] += c
+        at += 1
+    return [piece for piece in pieces if piece]
 
 
 def glob(pattern: str) -> str:

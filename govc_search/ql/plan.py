@@ -41,6 +41,8 @@ class TextScan:
     limit: int | None = None
     # Hits are changes, kept only if a line of theirs matches.
     lines: LineTest | None = None
+    # Hits are commits, and bring their `message`.
+    messages: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Plan:
     # Predicates that hold for every row of their scan, because its scores are joined to it.
     joined: dict[bound.Scan, bound.TextMatch] = field(default_factory=dict)
     line_filters: dict[bound.Scan, tuple[LineFilter, ...]] = field(default_factory=dict)
+    # What the conditions on a scan's text leave of its rows, by the words they need.
+    narrowed: dict[bound.Scan, Access] = field(default_factory=dict)
     top_k: TopK | None = None
     # Set where the text index alone can show the first rows, without the table.
     page: TopK | None = None
@@ -96,7 +100,8 @@ class Plan:
     @property
     def text_scans(self) -> tuple[TextScan, ...]:
         """Returns the searches of the text index, each once."""
-        scans = [a.scan for a in self.accesses.values() if isinstance(a.scan, TextScan)]
+        accesses = (*self.accesses.values(), *self.narrowed.values())
+        scans = [a.scan for a in accesses if isinstance(a.scan, TextScan)]
         return tuple(dict.fromkeys([*scans, *self.scores.values()]))
 
     @property

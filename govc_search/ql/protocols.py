@@ -64,6 +64,9 @@ class Text(Protocol):
     def pages(self, ids: Sequence[int], addresses: Sequence[Any]) -> Sequence[Any]:
         """Returns what is stored of these commits; `addresses` are those that came with them."""
 
+    def messages(self, ids: Ids) -> pa.Array:
+        """Returns the messages of commits."""
+
     def with_lines(
         self,
         ids: Ids,
