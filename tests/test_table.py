@@ -20,6 +20,7 @@ from govc_search.errors import DeadlineError, QueryError, StoreError
 from govc_search.records import AMENDMENT, COMMIT, KINDS, REF_UPDATE, REPOSITORY, change_id
 from govc_search.store.known import Held, Known
 from govc_search.store.log import Entry
+from govc_search.store.manifest import FORMATS
 from govc_search.store.rows import decode, split_message
 from govc_search.store.table import Table
 
@@ -561,7 +562,7 @@ def test_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StoreError) as caught:
         Table.open(tmp_path)
     assert caught.value.code == "format_too_new"
-    monkeypatch.setattr(module, "_FORMAT", 2)
+    monkeypatch.setattr(module, "_FORMAT", FORMATS["table"] + 1)
     with Table.open(tmp_path) as table:
         assert table.checkpoint == 0
         assert len(table.warnings) == 1

@@ -136,7 +136,8 @@ def commit_rows(batch: pa.RecordBatch, positions: UInts) -> dict[str, pa.Table]:
 
 
 _COMMITS: Final = (
-    *("position", "repo", "hash", "tree", "parents", "subject", "message", "body_start"),
+    *("position", "repo", "hash", "tree", "parents", "parent_count"),
+    *("subject", "message", "body_start"),
     *("author", "author_email", "author_date", "author_tz"),
     *("committer", "committer_email", "committer_date", "committer_tz"),
     *("files_changed", "insertions", "deletions", "signature", "depth", "incomplete"),
@@ -152,6 +153,7 @@ def _commits(columns: Mapping[str, pa.Array], positions: UInts) -> dict[str, pa.
     ]
     parts = [split_message(m) for m in messages]
     rows["position"] = pa.array(positions)
+    rows["parent_count"] = pc.list_value_length(columns["parents"]).cast(pa.uint32())
     rows["message"] = pa.array(messages, pa.large_string())
     rows["subject"] = pa.array([p[0] for p in parts], pa.string())
     rows["body_start"] = pa.array([p[1] + 1 for p in parts], pa.uint32())

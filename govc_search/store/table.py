@@ -31,10 +31,12 @@ _PERSON: Final = (
 )
 
 # Hashes and long text do not repeat, so the default encodings spend bytes on them. A body is the
-# end of its message, from the `body_start`-th character on: stored once, and computed.
+# end of its message, from the `body_start`-th character on: stored once, and computed. Parents are
+# counted beside, for their hashes are slow to read and most questions ask only for merges.
 TABLES: Final[Mapping[str, str]] = {
     "commits": f"""position UBIGINT NOT NULL, repo VARCHAR NOT NULL,
         hash VARCHAR NOT NULL, tree VARCHAR, parents VARCHAR[] NOT NULL,
+        parent_count UINTEGER NOT NULL,
         subject VARCHAR NOT NULL, message VARCHAR NOT NULL{_LONG},
         body_start UINTEGER NOT NULL,
         body VARCHAR GENERATED ALWAYS AS (substr(message, body_start)), {_PERSON.format("author")},
