@@ -55,7 +55,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def texts(engine: Engine) -> list[str]:
-    return [text for row in engine.query(f"SELECT {', '.join(COLUMNS)} FROM commits") for text in row]
+    return [
+        text for row in engine.query(f"SELECT {', '.join(COLUMNS)} FROM commits") for text in row
+    ]
 
 
 def found(engine: Engine, where: str, parameters: dict[str, str], **options: bool) -> list[int]:

@@ -136,7 +136,8 @@ def _matched(frames: Frames, sides: Sequence[str], mode: str, pattern: str, ids:
         hits = (removed if "removed" in sides else nothing) | (
             added if "added" in sides else nothing
         )
-    return ids[read.rows[hits]]
+    found: Ids = ids[read.rows[hits]]
+    return found
 
 
 def _offsets(read: Read) -> Rows:

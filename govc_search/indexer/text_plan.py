@@ -332,9 +332,7 @@ class Planner:
         estimate = sum(part.estimate for part in met)
         return Planned(_any_of([part.query for part in met]), False, estimate)
 
-    def _held(
-        self, requirement: fragments.Requirement, fields: tuple[str, ...]
-    ) -> Planned | None:
+    def _held(self, requirement: fragments.Requirement, fields: tuple[str, ...]) -> Planned | None:
         """Returns the documents whose fields hold what is required, or None for too many.
 
         What a single requirement names stands in one field; several may stand in several.

@@ -30,6 +30,7 @@ Ids = npt.NDArray[np.uint64]
 _Top = tuple[Ids, npt.NDArray[np.float32], list[tantivy.DocAddress]]
 
 _CACHED_PLANS = 256
+_COUNTED_FROM = 20_000
 
 
 class Exactness(Enum):
@@ -182,7 +183,8 @@ class _TableSearch:
             return Hits(nothing, np.empty(0, np.float32) if scored else None)
         query = self._query(node, as_of, scored=scored)
         if not scored:
-            return Hits(self._keys_in_order(query, limit), None)
+            found = self._all_keys(query, node) if limit is None else self._keys(query, limit)
+            return Hits(found, None)
         if limit is None:
             ids, scores, addresses = self._top(query, max(1, self._count(query)))
         else:
@@ -190,13 +192,20 @@ class _TableSearch:
         order = np.lexsort((ids, -scores))[:limit]
         return Hits(ids[order], scores[order], tuple(addresses[i] for i in order.tolist()))
 
-    def _keys_in_order(self, query: tantivy.Query, limit: int | None) -> Ids:
-        size = limit
-        if size is None:
-            size = max(1, self._count(query))
+    def _all_keys(self, query: tantivy.Query, node: textquery.Node) -> Ids:
+        # Of few hits, room for all that there can be is had more cheaply than their number. The
+        # place that stays empty shows that none is missing.
+        planned = self.plan(node, scored=False)
+        if planned is not None and planned.estimate < _COUNTED_FROM:
+            keys = self._keys(query, planned.estimate + 1)
+            if len(keys) <= planned.estimate:
+                return keys
+        return self._keys(query, max(1, self._count(query)))
+
+    def _keys(self, query: tantivy.Query, limit: int) -> Ids:
         hits = self._searcher.search(
             query,
-            min(size, max(1, self.documents)),
+            min(limit, max(1, self.documents)),
             count=False,
             order_by_field="key",
             order=tantivy.Order.Asc,

@@ -19,8 +19,11 @@ __all__ = ["ScannedText", "Statement", "compile_plan"]
 
 _OCCURRENCES = "((length({0}) - length(replace({0}, {1}, ''))) / length({1}))"
 
-# Columns of commits, from where candidates bring the message.
-_MESSAGES = {"b.message": "m.message", "b.body": "substr(m.message, b.body_start)"}
+# What is read from hits that bring a column, in place of what is read from the table.
+_BROUGHT = {
+    "message": (("b.message", "{}.message"), ("b.body", "substr({}.message, b.body_start)")),
+    "subject": (("b.subject", "{}.subject"),),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,35 +237,51 @@ class _Compiler:
 
     def scan(self, scan: bound.Scan) -> str:
         table = scan.table
-        used = self.used.get(scan.id, {})
+        used = dict(self.used.get(scan.id, {}))
+        joins, where = self.hits(scan, used)
         items = [f"{sql} AS {_quote(name)}" for name, sql in used.items()]
         source = f"{table.source} b"
-        where = [table.where] if table.where else []
         if table.name == "hunks":
             where += [f"b.{c}" for c in self.candidates(scan)]
         elif table.name == "lines":
             source = f"({self.lines(scan, ' '.join([*items, *where]))}) b"
-        narrowed = self.plan.narrowed.get(scan)
-        if narrowed is not None and isinstance(narrowed.scan, TextScan):
-            name = narrowed.scan.name
-            if narrowed.scan.messages and not _MESSAGES.keys().isdisjoint(used.values()):
-                items = [f"{_MESSAGES.get(sql, sql)} AS {_quote(n)}" for n, sql in used.items()]
-                source += f" JOIN {name} m ON m.id = {table.key}"
-            else:
-                where.append(f"{table.key} IN (SELECT id FROM {name})")
-        for join in sorted(self.joins.get(scan.id, ())):
-            source += f" {table.joins[join]}"
-        score = self.plan.scores.get(scan)
-        if score is not None and "_score" in used:
-            word = "JOIN" if scan in self.plan.joined else "LEFT JOIN"
-            source += f" {word} {score.name} s ON s.id = {table.key}"
-        sql = f"SELECT {', '.join(items) or '1 AS one'} FROM {source}"
+        joins += [table.joins[join] for join in sorted(self.joins.get(scan.id, ()))]
+        sql = f"SELECT {', '.join(items) or '1 AS one'} FROM {' '.join([source, *joins])}"
         if where:
             sql += " WHERE " + " AND ".join(where)
+        narrowed = self.plan.narrowed.get(scan)
         if narrowed is not None and narrowed.scan is not None:
             # A fence: no condition is to be asked of rows that are no candidates.
             sql += " OFFSET 0"
         return f"({sql}) AS t{scan.id}"
+
+    def hits(self, scan: bound.Scan, used: dict[str, str]) -> tuple[list[str], list[str]]:
+        """Returns the joins and conditions that leave a scan what it may see and the index found.
+
+        Columns in `used` that the hits bring along are read from them from now on.
+        """
+        joins: list[str] = []
+        where: list[str] = []
+        # Whether rows after the snapshot would be seen: hits are never after it.
+        unseen = bool(scan.table.where)
+        narrowed = self.plan.narrowed.get(scan)
+        if narrowed is not None and isinstance(narrowed.scan, TextScan):
+            unseen = False
+            if _take(narrowed.scan, used, "m"):
+                joins.append(f"JOIN {narrowed.scan.name} m ON m.id = {scan.table.key}")
+            else:
+                where.append(f"{scan.table.key} IN (SELECT id FROM {narrowed.scan.name})")
+        score = self.plan.scores.get(scan)
+        if score is not None and "_score" in used:
+            word = "LEFT JOIN"
+            if scan in self.plan.joined:
+                word = "JOIN"
+                unseen = False
+                _take(score, used, "s")
+            joins.append(f"{word} {score.name} s ON s.id = {scan.table.key}")
+        if unseen:
+            where.append(scan.table.where)
+        return joins, where
 
     def candidates(self, scan: bound.Scan) -> list[str]:
         """Returns what the indexes say of the changes that the line filters can match."""
@@ -510,6 +529,17 @@ def _scans(relation: bound.Relation | None) -> Iterator[bound.Scan]:
             yield from _scans(relation.left)
             if relation.kind not in ("semi", "anti"):
                 yield from _scans(relation.right)
+
+
+def _take(hits: TextScan, used: dict[str, str], alias: str) -> bool:
+    """Makes columns read what hits bring, and returns whether any does."""
+    taken = False
+    for stored, brought in (pair for name in hits.brings for pair in _BROUGHT[name]):
+        for name, sql in used.items():
+            if stored in sql:
+                used[name] = sql.replace(stored, brought.format(alias))
+                taken = True
+    return taken
 
 
 def _nullable(query: bound.BoundQuery) -> set[int]:

@@ -242,8 +242,11 @@ def _search(scan: TextScan, plan: Plan, snapshot: Snapshot, check: Callable[[], 
         test = scan.lines
         ids = snapshot.text.with_lines(ids, test.sides, test.mode, test.pattern, check)
     columns = {"id": pa.array(ids, pa.uint64())}
-    if scan.messages:
+    if "message" in scan.brings:
         columns["message"] = snapshot.text.messages(ids)
+    if "subject" in scan.brings:
+        pages = snapshot.text.pages(ids.tolist(), hits.addresses)
+        columns["subject"] = pa.array([page.subject for page in pages], pa.string())
     if scan.scored and hits.scores is not None:
         columns["score"] = pa.array(hits.scores, pa.float32())
     return pa.table(columns)

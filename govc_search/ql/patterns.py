@@ -7,7 +7,15 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["InvalidPatternError", "check", "glob", "glob_prefix", "is_by_line", "like_pieces", "regex"]
+__all__ = [
+    "InvalidPatternError",
+    "check",
+    "glob",
+    "glob_prefix",
+    "is_by_line",
+    "like_pieces",
+    "regex",
+]
 
 
 class InvalidPatternError(ValueError):

@@ -41,8 +41,8 @@ class TextScan:
     limit: int | None = None
     # Hits are changes, kept only if a line of theirs matches.
     lines: LineTest | None = None
-    # Hits are commits, and bring their `message`.
-    messages: bool = False
+    # Hits are commits, and bring these of their columns: message, subject (only where scored).
+    brings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ _LINES_SHARE = 0.06
 _MESSAGES_SHARE = 0.15
 _ROWS_SHARE = 0.02
 _CANDIDATES_ALWAYS = 200
+# So many rows of a ranked page bring along what the table is slow to find.
+_BROUGHT_ROWS = 200
 
 
 def plan(query: bound.BoundQuery, text: Text | None, as_of: int) -> Plan:
@@ -145,13 +147,13 @@ class _Planner:
             if not nodes:
                 continue
             node = nodes[0] if len(nodes) == 1 else textquery.And(nodes)
-            messages = scan.table.name == "commits" and self._reads_messages(scan)
-            share = _MESSAGES_SHARE if messages else _ROWS_SHARE
+            brings = ("message",) if self._reads(scan, "b.message", "b.body") else ()
+            share = _MESSAGES_SHARE if brings else _ROWS_SHARE
             estimate, reason = self._candidates(table, node, share)
             if reason:
                 access = Access(Exactness.UNSUPPORTED, None, reason)
             else:
-                served = TextScan(self._name("x"), table, node, estimate, messages=messages)
+                served = TextScan(self._name("x"), table, node, estimate, brings=brings)
                 access = Access(Exactness.INEXACT, served)
             self.plan.narrowed[scan] = access
 
@@ -172,9 +174,14 @@ class _Planner:
             if filters:
                 self.plan.line_filters[scan] = tuple(filters)
 
-    def _reads_messages(self, scan: bound.Scan) -> bool:
+    def _reads(self, scan: bound.Scan, *stored: str) -> bool:
+        """Returns whether the query reads one of these stored columns of commits."""
+        if scan.table.name != "commits":
+            return False
         columns = (n for n in bound.walk(self.plan.query) if isinstance(n, bound.Column))
-        return any(c.scan == scan and c.column.name in ("message", "body") for c in columns)
+        return any(
+            c.scan == scan and any(name in c.column.expression for name in stored) for c in columns
+        )
 
     def _scores(self, select: bound.BoundSelect, order: tuple[bound.OrderKey, ...]) -> None:
         """Gives each scan whose score is asked for the search that computes it.
@@ -258,17 +265,15 @@ class _Planner:
             or scan.table.name != scored.table
         ):
             return
-        limited = TextScan(
-            scored.name,
-            scored.table,
-            scored.node,
-            scored.estimate,
-            scored=True,
-            limit=query.limit + query.offset,
-        )
+        rows = query.limit + query.offset
+        brings: list[str] = []
+        if rows <= _BROUGHT_ROWS:
+            brings += ["message"] if self._reads(scan, "b.message", "b.body") else []
+            brings += ["subject"] if self._reads(scan, "b.subject") else []
+        limited = replace(scored, limit=rows, brings=tuple(brings))
         self.plan.accesses[select.where[0]] = Access(Exactness.EXACT, limited)
         self.plan.scores[scan] = limited
-        self.plan.top_k = TopK(limited, query.limit + query.offset)
+        self.plan.top_k = TopK(limited, rows)
 
 
 def textquery_of(test: LineTest) -> textquery.Node:
