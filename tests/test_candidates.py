@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - conditions are put together from text, for that is what is tested
 """Conditions on text that the index narrows: the same rows as a scan, whatever stands in it."""
 
 from __future__ import annotations

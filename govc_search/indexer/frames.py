@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -158,7 +158,7 @@ class Frames:
         first, second = records["first"], records["second"]
         sizes = np.maximum(first, 0).astype(np.int64) + np.maximum(second, 0)
         decompress, data = zstandard.ZstdDecompressor().decompress, memoryview(self._map)
-        texts = []
+        texts: list[bytes] = []
         wanted = zip(
             self._starts[places].tolist(), records["end"].tolist(), sizes.tolist(), strict=True
         )
@@ -173,7 +173,7 @@ class Frames:
             raise self._damaged(ids[rows[len(texts)]], str(error)) from error
         return Read(rows, texts, first, second)
 
-    def _damaged(self, id_: np.uint64, why: str) -> StoreError:
+    def _damaged(self, id_: Any, why: str) -> StoreError:
         return StoreError(
             "text_damaged",
             f"{self._what} {id_} beside the text index cannot be read: {why}",
