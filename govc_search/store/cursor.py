@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any, Final, Self
 
@@ -22,8 +21,9 @@ class Cursor:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        self._stopped = False
-        self._stopping = threading.Lock()
+        self._stopped = self._closed = False
+        self._stopping = threading.Condition()
+        self._insisting: threading.Thread | None = None
 
     def query(
         self,
@@ -61,24 +61,24 @@ class Cursor:
     def interrupt(self) -> None:
         """Stops the statement that runs, or else the next one, which then raises DeadlineError."""
         with self._stopping:
-            if self._stopped:
+            if self._stopped or self._closed:
                 return
             self._stopped = True
-        threading.Thread(target=self._insist, name="interrupt", daemon=True).start()
+            self._insisting = threading.Thread(target=self._insist, name="interrupt", daemon=True)
+            self._insisting.start()
 
     def _insist(self) -> None:
         # The database forgets an interrupt that comes between two steps of a statement.
-        while True:
-            with self._stopping:
-                if not self._stopped:
-                    return
+        with self._stopping:
+            while self._stopped:
                 self._connection.interrupt()
-            time.sleep(_AGAIN_SECONDS)
+                self._stopping.wait(_AGAIN_SECONDS)
 
     def _heed(self) -> bool:
         """Returns whether there was an interrupt, which has then had its effect."""
         with self._stopping:
             stopped, self._stopped = self._stopped, False
+            self._stopping.notify_all()
         return stopped
 
     def _start(self) -> None:
@@ -87,7 +87,12 @@ class Cursor:
 
     def close(self) -> None:
         """Closes the cursor's connection."""
+        with self._stopping:
+            self._closed = True
         self._heed()
+        if self._insisting is not None:
+            # It knows the connection, which must be gone before the process ends.
+            self._insisting.join()
         self._connection.close()
 
     def __enter__(self) -> Self:
