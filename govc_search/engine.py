@@ -7,14 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
+from govc_search import scope
 from govc_search.errors import QueryError, StoreError, UsageError
+from govc_search.holder.listener import Listener
 from govc_search.indexer.pipeline import (
     DEPTHS,
     IndexOptions,
@@ -31,6 +32,7 @@ from govc_search.ql.protocols import Ids
 from govc_search.ql.result import Result
 from govc_search.readers import Readers
 from govc_search.settings import Settings
+from govc_search.status import Status
 from govc_search.store.coverage import Coverage
 from govc_search.store.graph import Graphs
 from govc_search.store.known import Known
@@ -43,24 +45,9 @@ __all__ = ["Engine", "IndexReport", "Progress", "Status", "open_engine", "to_gql
 # The views, by the names of their directories.
 PARTS = ("table", "text")
 _LONGEST = 366 * 86_400.0
+_WAIT_SECONDS = 0.1
 
 Tell = Callable[[Progress], None] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What a data directory holds; sizes in bytes, a repository is one dictionary.
-
-    Its `incomplete` counts the commits of which something is missing, by why.
-    """
-
-    directory: str
-    last_position: int
-    as_of: int
-    log_bytes: int
-    table_bytes: int
-    text_bytes: int
-    repositories: list[dict[str, Any]]
 
 
 def open_engine(
@@ -105,7 +92,7 @@ class Engine:
         mend: bool = False,
         progress: Tell = None,
     ) -> None:
-        self.settings = settings
+        self._settings = settings
         self._accept_loss = accept_loss
         self.warnings: list[str] = []
         self._plans: dict[Hashable, Any] = {}
@@ -119,16 +106,24 @@ class Engine:
             )
             self.warnings += self._home.warnings
             self.directory = self._home.path
+            self._listener = self._resources.enter_context(Listener(self.directory, settings))
+            self.warnings += self._listener.warnings
             self._log = self._resources.enter_context(
                 Log.open(self._home.log, settings.size("segment_bytes"))
             )
             self.warnings += self._log.warnings
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._open_views()
-            self._catch_up(progress)
+            self._catch_up(self._listener.opening(progress))
+            self._listener.serve(self)
         except BaseException:
             self._resources.close()
             raise
+
+    @property
+    def settings(self) -> Settings:
+        """Returns the settings that the caller's request runs under."""
+        return scope.current().settings or self._settings
 
     def _open_views(self) -> None:
         for part in PARTS:
@@ -249,9 +244,15 @@ class Engine:
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
-        with self._writing:
+        asked = scope.current()
+        # Whoever waits for another's work may leave.
+        while not self._writing.acquire(timeout=_WAIT_SECONDS):
+            asked.check()
+        try:
             self._readers.check()
             yield
+        finally:
+            self._writing.release()
 
     def _view(self, part: str) -> Table | TextIndex:
         return self._table if part == "table" else self._text
@@ -404,8 +405,10 @@ class Engine:
     def close(self) -> None:
         """Closes the data directory for others to open, once what runs has ended.
 
-        Everything asked of the engine afterwards raises StoreError `engine_closed`.
+        What other processes asked is stopped after a second: they go on by themselves. Everything
+        asked of the engine afterwards raises StoreError `engine_closed`.
         """
+        self._listener.close()
         with self._writing, self._readers.closing():
             self._resources.close()
 

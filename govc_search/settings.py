@@ -13,13 +13,17 @@ __all__ = ["SETTINGS", "Setting", "Settings"]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: its name, default (whose type it keeps), help, and the values it takes."""
+    """One setting: its name, default (whose type it keeps), help, and the values it takes.
+
+    `opening` says that it takes effect when a data directory is opened, not with each request.
+    """
 
     name: str
     default: int | float
     help: str
     least: int = 1
     most: int = 1 << 31
+    opening: bool = False
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -44,14 +48,23 @@ SETTINGS: tuple[Setting, ...] = (
         most=512 << 20,
     ),
     Setting("frame_bytes", 8 << 20, "patch text gathered into one log frame", most=256 << 20),
-    Setting("segment_bytes", 256 << 20, "size at which the log starts a new segment", most=1 << 40),
-    Setting("text_heap_bytes", 128 << 20, "memory of the text index writer", most=4 << 30),
+    Setting(
+        "segment_bytes",
+        256 << 20,
+        "size at which the log starts a new segment",
+        most=1 << 40,
+        opening=True,
+    ),
+    Setting(
+        "text_heap_bytes", 128 << 20, "memory of the text index writer", most=4 << 30, opening=True
+    ),
     Setting(
         "table_memory_bytes",
         384 << 20,
         "memory limit of the columnar table",
         least=16 << 20,
         most=1 << 45,
+        opening=True,
     ),
 )
 

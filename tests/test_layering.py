@@ -17,6 +17,8 @@ PACKAGE = ROOT / "govc_search"
 FOUNDATION = (
     "errors",
     "settings",
+    "scope",
+    "status",
     "records",
     "gaps",
     "grammar_files",
@@ -38,9 +40,10 @@ INNER = {
     "live": {*FOUNDATION, "ql", "store", "indexer"},
     "verify": {*FOUNDATION, "ql", "store", "indexer"},
     "readers": {"errors"},
-    "engine": {*FOUNDATION, "ql", "store", "indexer", "verify", "readers", "live"},
+    "holder": {*FOUNDATION, "ql", "indexer", "govc_search"},
+    "engine": {*FOUNDATION, "ql", "store", "indexer", "verify", "readers", "live", "holder"},
 }
-EDGE = {"engine", "errors", "settings", "records", "govc_search"}
+EDGE = {"engine", "holder", "errors", "settings", "records", "govc_search"}
 ALLOWED = {
     **INNER,
     "server": EDGE,

@@ -366,7 +366,7 @@ def test_a_foreign_directory_is_left_alone(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
     with pytest.raises(StoreError) as missing:
         DataDirectory.open(tmp_path / "none", create=False)
-    assert missing.value.code == "not_a_data_directory"
+    assert missing.value.code == "no_data_directory"
     assert not (tmp_path / "none").exists()
     (tmp_path / "File").touch()
     with pytest.raises(StoreError, match=re.escape(f"{tmp_path}/File/Data cannot")) as unusable:

@@ -44,7 +44,7 @@ def test_rebuilt_views_answer_the_same(part: str | None, filled: Engine) -> None
     assert filled.verify() == []
     assert events[-1].done == events[-1].total
     assert sorted(p.name for p in filled.directory.iterdir()) == [
-        *("lock", "log", "manifest.json", "table", "text"),
+        *("lock", "log", "manifest.json", "server.json", "server.sock", "table", "text"),
     ]
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,11 +26,12 @@ from govc_search.cli.options import (
 from govc_search.cli.output import Output
 from govc_search.cli.progress import ProgressView, duration_text
 from govc_search.cli.terminal import CLOSE, OPEN, escape, has_colour, paint, say, say_error
-from govc_search.errors import EXIT_STATUS, SourceError, StoreError, UsageError
+from govc_search.errors import EXIT_STATUS, SourceError, UsageError
 from govc_search.settings import SETTINGS, Settings
 
 if TYPE_CHECKING:
     from govc_search.engine import Engine, IndexReport
+    from govc_search.holder.asking import SharedDirectory
 
 __all__ = ["PROGRAM", "cli"]
 
@@ -64,30 +65,38 @@ def _opened(
     create: bool = False,
     accept_loss: bool = False,
     mend: bool = False,
-) -> Iterator[Engine]:
-    """Opens the data directory, which only `index` makes."""
-    if not create and not invocation.data.exists():
-        raise StoreError(
-            "no_data_directory",
-            f"no index in {invocation.data}",
-            hint=f"`{PROGRAM} index PATH` makes one; --data DIR names another place",
-        )
-    from govc_search.engine import open_engine
+) -> Iterator[SharedDirectory]:
+    """Opens the data directory, which only `index` makes, or reaches the process that holds it."""
+    from govc_search.holder.asking import SharedDirectory
 
+    # What cannot be taken is told before anything is opened.
     settings = Settings(invocation.settings)
-    with _progress(invocation, "opening") as progress:
-        engine = open_engine(
-            invocation.data,
-            settings=settings,
-            create=create,
-            accept_loss=accept_loss,
-            mend=mend,
-            progress=progress,
-        )
-    with engine:
+
+    def open_here() -> Engine:
+        from govc_search.engine import open_engine
+
+        with _progress(invocation, "opening") as progress:
+            engine = open_engine(
+                invocation.data,
+                settings=settings,
+                create=create,
+                accept_loss=accept_loss,
+                mend=mend,
+                progress=progress,
+            )
         for warning in engine.warnings:
             output.warn(warning)
-        yield engine
+        return engine
+
+    shared = SharedDirectory(
+        invocation.data,
+        invocation.settings,
+        open_here,
+        lambda: _progress(invocation, "opening"),
+        output.warn,
+    )
+    with closing(shared):
+        yield shared
 
 
 # index
@@ -180,7 +189,7 @@ def _gravity(status: int) -> int:
 _EXPECTED_GAPS: Final = frozenset({"shallow", "too_large"})
 
 
-def _why_incomplete(engine: Engine, report: IndexReport) -> dict[str, int]:
+def _why_incomplete(engine: SharedDirectory, report: IndexReport) -> dict[str, int]:
     """Returns the reasons why commits of a repository are incomplete, each with their number."""
     found = engine.query(
         "SELECT incomplete, count(*) AS n FROM commits"

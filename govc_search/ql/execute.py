@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from govc_search import catalog, highlight, textquery
+from govc_search import catalog, highlight, scope, textquery
 from govc_search.errors import DeadlineError, QueryError
 from govc_search.gaps import Gaps
 from govc_search.ql import ast, bound, patterns
@@ -117,7 +117,8 @@ def _plan(
     pairs = params.items() if isinstance(params, Mapping) else enumerate(params or ())
     # Written out, because 1, 1.0 and TRUE are equal, and so are 0.0 and -0.0.
     values = tuple((name, type(v), repr(v)) for name, v in pairs)
-    key = (gql, values, snapshot.as_of, snapshot.text is None)
+    limits = tuple(snapshot.settings.values())
+    key = (gql, values, limits, snapshot.as_of, snapshot.text is None)
     found = snapshot.plans.get(key)
     if found is not None:
         return found
@@ -141,6 +142,7 @@ def _execute(
     warnings: list[str] = []
     counts: dict[str, int] = {}
     times: dict[str, float] = {}
+    asked = scope.current()
     if plan.page is not None:
         assert snapshot.text is not None
         begin = time.perf_counter()
@@ -150,7 +152,7 @@ def _execute(
         return show_page(plan, snapshot.text, hits), warnings, counts, times
     for scan in plan.text_scans:
         begin = time.perf_counter()
-        relations[scan.name] = _search(scan, plan, snapshot, lambda: _in_time(until, limit))
+        relations[scan.name] = _search(scan, plan, snapshot, lambda: _in_time(until, limit, asked))
         counts[scan.name] = relations[scan.name].num_rows
         times[scan.name] = time.perf_counter() - begin
     for row_set in plan.row_sets:
@@ -187,7 +189,8 @@ def _execute(
             sql = sql.replace(f"{f.name}(", f"{own}(")
             snapshot.table.register_scalar(own, _scanner(f, until, late), ["VARCHAR[]"], "BOOLEAN")
         timer.start()
-        rows = cursor.query(sql, statement.parameters, relations)
+        with asked.stopping(cursor.interrupt):
+            rows = cursor.query(sql, statement.parameters, relations)
     except (DeadlineError, QueryError):
         if late.is_set():
             raise _too_late(limit) from None
@@ -208,7 +211,8 @@ def _too_late(limit: float) -> DeadlineError:
     )
 
 
-def _in_time(until: float, limit: float) -> None:
+def _in_time(until: float, limit: float, asked: scope.Scope) -> None:
+    asked.check()
     if time.perf_counter() > until:
         raise _too_late(limit)
 

@@ -71,8 +71,8 @@ class DataDirectory:
 
         With `mend` a manifest that is lost or damaged is made anew where a log says that the
         directory is one of ours. Raises BusyError `data_directory_busy` when another process
-        holds it, and StoreError `not_a_data_directory`, `format_too_new`, `manifest_missing` or
-        `manifest_damaged`.
+        holds it, and StoreError `no_data_directory`, `not_a_data_directory`, `format_too_new`,
+        `manifest_missing` or `manifest_damaged`.
         """
         path = Path(path)
         try:
@@ -85,10 +85,15 @@ class DataDirectory:
                 raise StoreError(
                     "manifest_missing", f"{path} holds a log and no {_MANIFEST}", hint=_MEND
                 )
-            if not create and not ours:
-                raise _foreign(path, "it holds no index")
             if present is not None and not present <= _UNFINISHED and not ours:
                 raise _foreign(path, "it holds other files and no index")
+            if not create and not ours:
+                raise StoreError(
+                    "no_data_directory",
+                    f"nothing is indexed in {path}",
+                    hint="`govc-search index PATH` indexes a repository there;"
+                    " --data DIR names another place",
+                )
         else:
             # Before anything is written there: the name is a usual one.
             _read(path, mend=mend, ours=ours)
@@ -199,7 +204,7 @@ def _take(path: Path) -> int:
         raise BusyError(
             "data_directory_busy",
             f"{path} is held by {by}",
-            hint="wait for it to end, or ask it instead of opening the directory",
+            hint="use the engine of that process or close it there; `govc-search query` asks it",
         ) from None
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n{shlex.join(sys.argv)[:500]}\n".encode(errors="replace"), 0)
