@@ -3,6 +3,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -456,3 +457,58 @@ def test_every_command_takes_the_shared_options() -> None:
     shared = {o for p in cli.params for o in p.opts} - {"--version"}
     for name, command in cli.commands.items():
         assert shared <= {o for p in command.params for o in p.opts}, name
+
+
+# The program
+
+
+def test_the_module_is_the_program_and_without_arguments_shows_its_help() -> None:
+    done = [
+        subprocess.run(
+            [sys.executable, "-m", "govc_search", *more],
+            check=True, capture_output=True, text=True,
+        )
+        for more in ([], ["--help"])
+    ]  # fmt: skip
+    assert done[0].stdout == done[1].stdout
+    assert done[0].stdout.startswith("Usage: govc-search ")
+    assert [d.stderr for d in done] == ["", ""]
+
+
+def test_an_empty_directory_is_told_how_to_be_filled(run: Run, tmp_path: Path) -> None:
+    for name in ("missing", "empty"):
+        status, _, err = run("query", "SELECT 1", "--data", str(tmp_path / name))
+        assert status == EXIT_STATUS["store"]
+        assert err.startswith("error[no_data_directory]: nothing is indexed in ")
+        assert "`govc-search index PATH`" in err
+        (tmp_path / "empty").mkdir(exist_ok=True)
+    assert not (tmp_path / "missing").exists()
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_device_is_the_same_error_by_name_and_as_standard_output(data: Path) -> None:
+    command = [*PROGRAM, "query", "SELECT hash FROM commits", "--data", data]
+    with Path("/dev/full").open("wb") as full:
+        found = [
+            subprocess.run(
+                [*command, *more], check=False, stdout=out, stderr=subprocess.PIPE, text=True
+            )
+            for more, out in ((["-o", "/dev/full"], None), ([], full))
+        ]
+    assert [f.returncode for f in found] == [EXIT_STATUS["usage"]] * 2
+    shown = [re.sub("/dev/full|standard output", "OUT", f.stderr) for f in found]
+    assert shown == ["error[cannot_write]: cannot write OUT: no space left on device\n"] * 2
+
+
+def test_a_torn_log_is_told_once(data: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(data, tmp_path / "torn")
+    (segment,) = (copy / "log").glob("*.log")
+    with segment.open("ab") as file:
+        file.write(segment.read_bytes()[:100])
+    done = subprocess.run(
+        [*PROGRAM, "query", "SELECT 1", "-q", "--data", copy],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stderr.count("of a write that was not finished") == 1
+    assert done.stderr.startswith("warning: ")

@@ -31,8 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stderr is None:
         # Closed by whoever started us: then nobody wants to hear.
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+    # Without any argument it is asked what there is.
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        status = cli.main(arguments, PROGRAM, standalone_mode=False, obj=invocation)
+        status = cli.main(given, PROGRAM, standalone_mode=False, obj=invocation)
         if sys.stdout is not None:
             sys.stdout.flush()
     except ReaderLeftError:

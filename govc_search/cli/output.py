@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
     from govc_search import Result
 
-__all__ = ["Output", "ReaderLeftError"]
+__all__ = ["Output", "ReaderLeftError", "cannot_write"]
 
 
 class ReaderLeftError(Exception):
     """Whoever read standard output has seen enough."""
+
+
+def cannot_write(name: str, error: OSError) -> UsageError:
+    """Returns the error of a place that takes no more."""
+    return UsageError("cannot_write", f"cannot write {name}: {str(error.strerror).lower()}")
 
 
 class Output:
@@ -59,6 +64,8 @@ class Output:
                 sys.stdout.flush()
             except BrokenPipeError:
                 raise ReaderLeftError from None
+            except OSError as error:
+                raise cannot_write("standard output", error) from None
             return
         # A device or a pipe cannot be replaced by a file.
         direct = self._path.exists() and not self._path.is_file()
@@ -70,9 +77,7 @@ class Output:
             if not direct:
                 place.replace(self._path)
         except OSError as error:
-            raise UsageError(
-                "cannot_write", f"cannot write {self._path}: {str(error.strerror).lower()}"
-            ) from None
+            raise cannot_write(str(self._path), error) from None
         finally:
             partial.unlink(missing_ok=True)
 

@@ -10,7 +10,6 @@ durable, and only the last frame of the last segment can be torn by a crash.
 from __future__ import annotations
 
 import bisect
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -40,8 +39,6 @@ from govc_search.store.frame import (
 )
 
 __all__ = ["FORMAT", "Entry", "Log", "LogReport", "Payload", "encode", "is_log"]
-
-_logger = logging.getLogger(__name__)
 
 # Waiting writers beyond this many bytes go into the next frame.
 _GROUP_BYTES: Final = 32 << 20
@@ -410,7 +407,6 @@ class Log:
             f" log segment {segment.path.name}; they are kept as {aside.name}"
         )
         self.warnings.append(message)
-        _logger.warning("%s", message)
         return frames
 
     def _frames(self, segment: _Segment, fd: int, after: int) -> Iterator[Frame]:
