@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -167,13 +167,13 @@ class Frames:
                 frame = data[start:end]
                 # A frame says itself how much memory it wants.
                 if zstandard.frame_content_size(frame) != size:
-                    raise self._damaged(ids[rows[len(texts)]], "the frame is of another size")
+                    raise self._damaged(int(ids[rows[len(texts)]]), "the frame is of another size")
                 texts.append(decompress(frame))
         except zstandard.ZstdError as error:
-            raise self._damaged(ids[rows[len(texts)]], str(error)) from error
+            raise self._damaged(int(ids[rows[len(texts)]]), str(error)) from error
         return Read(rows, texts, first, second)
 
-    def _damaged(self, id_: Any, why: str) -> StoreError:
+    def _damaged(self, id_: int, why: str) -> StoreError:
         return StoreError(
             "text_damaged",
             f"{self._what} {id_} beside the text index cannot be read: {why}",
