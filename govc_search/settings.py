@@ -56,7 +56,7 @@ SETTINGS: tuple[Setting, ...] = (
         opening=True,
     ),
     Setting(
-        "text_heap_bytes", 128 << 20, "memory of the text index writer", most=4 << 30, opening=True
+        "text_heap_bytes", 96 << 20, "memory of the text index writer", most=4 << 30, opening=True
     ),
     Setting(
         "table_memory_bytes",
