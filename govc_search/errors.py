@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = [
@@ -64,23 +66,41 @@ class GovcSearchError(Exception):
             return None
         return self.span.start - (self.source.rfind("\n", 0, self.span.start) + 1) + 1
 
-    def render(self) -> str:
-        """Returns the error as people read it: code, message, the line with a caret, the hint."""
-        out = [f"error[{self.code}]: {self.message}"]
+    def render(self, show: Callable[[str], str] = str) -> str:
+        """Returns the error as people read it: code, message, the line with a caret, the hint.
+
+        `show` makes text fit for where it is shown; the caret stands under what it returns.
+        """
+        out = [show(f"error[{self.code}]: {self.message}")]
+        hint = show(self.hint or "")
         if self.span is None or self.source is None:
-            if self.hint:
-                out.append(f"  {self.hint}")
-            return "\n".join(out)
+            return "\n".join([*out, *([f"  {hint}"] if hint else [])])
         begin = self.source.rfind("\n", 0, self.span.start) + 1
         end = self.source.find("\n", begin)
         text = self.source[begin : end if end >= 0 else None]
-        offset = self.span.start - begin
-        width = max(1, min(self.span.end - self.span.start, len(text) - offset))
-        # Tabs keep their width only if the caret line repeats them.
-        pad = "".join("\t" if c == "\t" else " " for c in text[:offset])
-        out.append(f"  {text}")
-        out.append(f"  {pad}{'^' * width}" + (f" {self.hint}" if self.hint else ""))
+        start, stop = self.span.start - begin, self.span.end - begin
+        # The line is put together from what it is shown as, a tab as blanks, so that widths add up.
+        before, marked, after = (
+            show(part.replace("\t", _TAB)) for part in (text[:start], text[start:stop], text[stop:])
+        )
+        out.append(f"  {before}{marked}{after}".rstrip())
+        out.append(f"  {' ' * _cells(before)}{'^' * max(1, _cells(marked))} {hint}".rstrip())
         return "\n".join(out)
+
+
+_TAB = "    "
+
+
+def _cells(text: str) -> int:
+    """Returns how many cells of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0
+        if unicodedata.category(c) in ("Mn", "Me", "Cf")
+        else 1 + (unicodedata.east_asian_width(c) in "WF")
+        for c in text
+    )
 
 
 class UsageError(GovcSearchError):

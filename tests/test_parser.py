@@ -63,8 +63,8 @@ def test_errors_know_line_and_column() -> None:
         parser.parse("SELECT a\nFROM t\nWHERE\tx = = 1")
     assert (caught.value.line, caught.value.column) == (3, 11)
     assert caught.value.render().splitlines()[1:] == [
-        "  WHERE\tx = = 1",
-        "       \t    ^ expected an expression, ALL, ANY or SOME",
+        "  WHERE    x = = 1",
+        "               ^ expected an expression, ALL, ANY or SOME",
     ]
 
 

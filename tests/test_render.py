@@ -252,6 +252,27 @@ def test_errors_are_painted_and_escaped() -> None:
     assert "\x1b[1;31m^^\x1b[0m" in painted
 
 
+@pytest.mark.parametrize(
+    ("before", "shown"),
+    [
+        ("abc", "abc"),
+        ("日本語", "日本語"),
+        ("\U0001f600", "\U0001f600"),
+        ("e\u0301", "e\u0301"),
+        ("\t", "    "),
+        ("\x1b[1m", "\\x1b[1m"),
+    ],
+)
+def test_the_caret_stands_under_what_is_shown(before: str, shown: str) -> None:
+    source = f"AGO('{before}', 语言) + 1"
+    at = source.index("语言")
+    error = QueryError("unknown_column", "x", span=Span(at, at + 2), source=source)
+    _, line, caret = error.render(escape).split("\n")
+    assert line == f"  AGO('{shown}', 语言) + 1"
+    assert cell_len(line[: line.index("语言")]) == len(caret.rstrip("^"))
+    assert caret.count("^") == cell_len("语言")
+
+
 def hits(**more: Any) -> pa.Table:
     row = {
         "repo": "r",

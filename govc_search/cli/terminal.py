@@ -143,7 +143,7 @@ _CARET: Final = re.compile(r"(\s*)(\^+)(.*)")
 
 def say_error(error: GovcSearchError, *, colour: bool) -> None:
     """Writes an error to standard error."""
-    sys.stderr.write(paint_error(error.render(), colour=colour) + "\n")
+    sys.stderr.write(paint_error(error.render(escape), colour=colour) + "\n")
 
 
 def paint_error(rendered: str, *, colour: bool) -> str:
