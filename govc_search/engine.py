@@ -348,7 +348,9 @@ class Engine:
         found = graph.resolve(revision, repo)
         out = []
         for position in found:
-            commit = self._rows("SELECT * FROM commits WHERE position = $p", p=position)[0]
+            commit = self._rows(
+                "SELECT * EXCLUDE (body_start) FROM commits WHERE position = $p", p=position
+            )[0]
             changes = self._rows(
                 "SELECT * FROM changes WHERE position = $p ORDER BY change_id", p=position
             )

@@ -19,7 +19,7 @@ from fixtures.repositories import (
 )
 
 import govc_search
-from govc_search import Engine
+from govc_search import Engine, schema
 from govc_search.errors import SourceError, UsageError
 from govc_search.indexer.reader_pool import ReaderPool
 
@@ -42,6 +42,10 @@ def test_repositories_that_share_commits(tmp_path: Path, engine: Engine) -> None
     )
     assert column(engine, joined) == [2 * 12]
     assert [c["repo"] for c in engine.commit(shared[0])] == ["one", "two"]
+    # What the table keeps for itself is not shown.
+    assert set(engine.commit(shared[0])[0]) <= {
+        "changes", *(c.name for c in schema.COMMITS.columns)
+    }  # fmt: skip
     assert [c["repo"] for c in engine.commit(shared[0][:10], "two")] == ["two"]
     assert len(column(engine, "SELECT hash FROM commits WHERE IN_RANGE('main~1..main')")) == 2
     with pytest.raises(UsageError, match="three"):
