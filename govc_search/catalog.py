@@ -41,9 +41,11 @@ class Function:
     """A function: argument types, result type, help, and its SQL over `{0}`, `{1}`, ...
 
     Types: TEXT, INTEGER, DOUBLE (any number), BOOLEAN, TIMESTAMP (or date), DATE, INTERVAL,
-    LIST, ANY; `PART` is a constant such as 'month'. `optional` counts trailing arguments that
-    may be left out, `variadic` repeats the last. `returns` may be `=0`: the type of argument 0.
-    `kind`: scalar, aggregate, window, text or graph (the last two are compiled by hand).
+    LIST, ANY; DIGITS (a small whole number). Constants: PART such as 'month', PATTERN, INTERVAL,
+    FORMAT as of strftime, SEPARATOR, SHARE from 0 to 1, GROUP from 0 to 9. `optional` counts
+    trailing arguments that may be left out, `variadic` repeats the last. `returns` may be `=0`:
+    the type of argument 0. `kind`: scalar, aggregate, window, text or graph (the last two are
+    compiled by hand). `fault`: what becomes of arguments that it cannot take, see `bound.Fault`.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Function:
     aliases: tuple[str, ...] = ()
     # A constant integer argument may not exceed this: (argument, limit).
     bounded: tuple[int, int] | None = None
+    fault: str = "error"
 
     @property
     def signature(self) -> str:
@@ -96,7 +99,7 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("concat_ws", "TEXT ANY...", TEXT, "joined with a separator; NULLs are left out"),
     _f("lpad", "TEXT INTEGER TEXT", TEXT, "padded at the left to a length", bounded=(1, 10_000)),
     _f("rpad", "TEXT INTEGER TEXT", TEXT, "padded at the right to a length", bounded=(1, 10_000)),
-    _f("regexp_extract", "TEXT PATTERN INTEGER?", TEXT, "what a regular expression (or its group) matched"),
+    _f("regexp_extract", "TEXT PATTERN GROUP?", TEXT, "what a regular expression (or its group) matched"),
     _f("regexp_replace", "TEXT PATTERN TEXT", TEXT, "with every match of a regular expression replaced", "regexp_replace({0}, {1}, {2}, 'g')"),
     _f("starts_with", "TEXT TEXT", BOOLEAN, "begins with"),
     _f("ends_with", "TEXT TEXT", BOOLEAN, "ends with", "suffix({0}, {1})"),
@@ -104,7 +107,7 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("md5", "TEXT", TEXT, "MD5 digest, hexadecimal"),
     # Numbers
     _f("abs", "DOUBLE", "=0", "without sign"),
-    _f("round", "DOUBLE INTEGER?", DOUBLE, "rounded to a number of decimals"),
+    _f("round", "DOUBLE DIGITS?", DOUBLE, "rounded to a number of decimals"),
     _f("floor", "DOUBLE", DOUBLE, "the whole number below"),
     _f("ceil", "DOUBLE", DOUBLE, "the whole number above", aliases=("ceiling",)),
     _f("sqrt", "DOUBLE", DOUBLE, "square root; NULL below zero", "CASE WHEN {0} >= 0 THEN sqrt({0}) END"),
@@ -112,31 +115,31 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("log10", "DOUBLE", DOUBLE, "decimal logarithm; NULL unless above zero", "CASE WHEN {0} > 0 THEN log10({0}) END"),
     _f("power", "DOUBLE DOUBLE", DOUBLE, "raised to a power", aliases=("pow",)),
     _f("sign", "DOUBLE", INTEGER, "-1, 0 or 1"),
-    _f("mod", "DOUBLE DOUBLE", "=0", "remainder"),
+    _f("mod", "DOUBLE DOUBLE", "=0", "remainder; NULL for a division by zero", fault="zero"),
     # Conditions
     _f("coalesce", "ANY...", "=0", "the first that is not NULL"),
-    _f("nullif", "ANY ANY", "=0", "NULL if both are equal, else the first"),
+    _f("nullif", "ANY ANY", "=0", "NULL if both are equal, else the first", "CASE WHEN {0} = {1} THEN NULL ELSE {0} END"),
     _f("ifnull", "ANY ANY", "=0", "the second if the first is NULL"),
     _f("greatest", "ANY...", "=0", "the largest"),
     _f("least", "ANY...", "=0", "the smallest"),
     _f("if", "BOOLEAN ANY ANY", "=1", "the second if the first is true, else the third", "CASE WHEN {0} THEN {1} ELSE {2} END"),
     # Lists
-    _f("len", "ANY", INTEGER, "length of a list or text"),
+    _f("len", "TEXT|LIST", INTEGER, "length of a list or text"),
     _f("list_contains", "LIST ANY", BOOLEAN, "the list holds the value", aliases=("array_contains", "has")),
     _f("list_position", "LIST ANY", INTEGER, "where the list holds the value, from 1"),
     _f("list_distinct", "LIST", "=0", "without repeats, in no order"),
     _f("list_sort", "LIST", "=0", "in order"),
-    _f("array_to_string", "LIST TEXT", TEXT, "the items joined with a separator"),
+    _f("array_to_string", "LIST SEPARATOR", TEXT, "the items joined with a separator", "CASE WHEN len({0}) = 0 THEN '' ELSE list_aggr(CAST({0} AS VARCHAR[]), 'string_agg', {1}) END"),
     _f("unnest", "LIST", "ANY", "a row for each item"),
     # Time
     _f("now", "", TIMESTAMP, "this moment, UTC", "$now"),
     _f("current_date", "", "DATE", "today, UTC", "CAST($now AS DATE)"),
-    _f("ago", "INTERVAL", TIMESTAMP, "that long before now: AGO('2 weeks')", "($now - CAST({0} AS INTERVAL))"),
-    _f("date_trunc", "PART TIMESTAMP", TIMESTAMP, "the beginning of the year, quarter, month, week, day, hour, ...", "CAST(date_trunc({0}, {1}) AS TIMESTAMP)"),
+    _f("ago", "INTERVAL", TIMESTAMP, "that long before now: AGO('2 weeks')", "($now - CAST({0} AS INTERVAL))", fault="null"),
+    _f("date_trunc", "PART TIMESTAMP", TIMESTAMP, "the beginning of the year, quarter, month, week, day, hour, ...", "CAST(date_trunc({0}, {1}) AS TIMESTAMP)", fault="null"),
     _f("date_part", "PART TIMESTAMP", INTEGER, "the year, month, day, hour, dow, ... as a number", aliases=("datepart",)),
     _f("date_diff", "PART TIMESTAMP TIMESTAMP", INTEGER, "number of boundaries between two times", aliases=("datediff",)),
-    _f("time_bucket", "INTERVAL TIMESTAMP", TIMESTAMP, "the beginning of the interval that holds the time", "time_bucket(CAST({0} AS INTERVAL), {1})"),
-    _f("strftime", "TIMESTAMP TEXT", TEXT, "formatted: strftime(author_date, '%Y-%m')"),
+    _f("time_bucket", "INTERVAL TIMESTAMP", TIMESTAMP, "the beginning of the interval that holds the time", "time_bucket(CAST({0} AS INTERVAL), {1})", fault="null"),
+    _f("strftime", "TIMESTAMP FORMAT", TEXT, "formatted: strftime(author_date, '%Y-%m')"),
     _f("year", "TIMESTAMP", INTEGER, "the year"),
     _f("quarter", "TIMESTAMP", INTEGER, "the quarter, 1 to 4"),
     _f("month", "TIMESTAMP", INTEGER, "the month, 1 to 12"),
@@ -147,7 +150,7 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("dayname", "TIMESTAMP", TEXT, "name of the week day"),
     _f("monthname", "TIMESTAMP", TEXT, "name of the month"),
     _f("epoch", "TIMESTAMP", INTEGER, "seconds since 1970", "CAST(epoch({0}) AS BIGINT)"),
-    _f("local", "TIMESTAMP INTEGER", TIMESTAMP, "the person's own clock: LOCAL(author_date, author_tz)", "({0} + to_minutes({1}))"),
+    _f("local", "TIMESTAMP INTEGER", TIMESTAMP, "the person's own clock: LOCAL(author_date, author_tz)", "({0} + to_minutes(TRY_CAST({1} AS INTEGER)))", fault="null"),
     # Aggregates
     _f("count", "ANY?", INTEGER, "number of rows, or of values that are not NULL", kind="aggregate"),
     _f("sum", "DOUBLE", "=0", "sum", kind="aggregate"),
@@ -156,12 +159,12 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("max", "ANY", "=0", "largest", kind="aggregate"),
     _f("median", "ANY", "=0", "the one in the middle", kind="aggregate"),
     _f("mode", "ANY", "=0", "the most frequent", kind="aggregate"),
-    _f("quantile", "ANY DOUBLE", "=0", "the value below which a share lies", "quantile_disc({0}, {1})", kind="aggregate"),
+    _f("quantile", "ANY SHARE", "=0", "the value below which a share lies", "quantile_disc({0}, {1})", kind="aggregate"),
     _f("stddev", "DOUBLE", DOUBLE, "standard deviation", kind="aggregate"),
     _f("any_value", "ANY", "=0", "some value", kind="aggregate"),
     _f("arg_max", "ANY ANY", "=0", "the first where the second is largest", kind="aggregate"),
     _f("arg_min", "ANY ANY", "=0", "the first where the second is smallest", kind="aggregate"),
-    _f("string_agg", "TEXT TEXT", TEXT, "joined with a separator", kind="aggregate"),
+    _f("string_agg", "TEXT SEPARATOR", TEXT, "joined with a separator", kind="aggregate"),
     _f("list", "ANY", "LIST", "all values as a list", kind="aggregate", aliases=("array_agg",)),
     _f("approx_count_distinct", "ANY", INTEGER, "about how many different values", kind="aggregate"),
     _f("bool_and", "BOOLEAN", BOOLEAN, "true for all", kind="aggregate"),

@@ -304,12 +304,18 @@ def _write_parquet(table: pa.Table, target: Target) -> None:
     table = table.rename_columns(_distinct_names(table))
     for i, column in enumerate(table.columns):
         # Parquet has no intervals.
-        if pa.types.is_interval(column.type) or pa.types.is_duration(column.type):
+        if _has_interval(column.type):
             text = texts(column.combine_chunks())
             table = table.set_column(i, table.column_names[i], text)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     target.write(sink.getvalue().to_pybytes())
+
+
+def _has_interval(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind):
+        return _has_interval(kind.value_type)
+    return bool(pa.types.is_interval(kind) or pa.types.is_duration(kind))
 
 
 def _write_arrow(table: pa.Table, target: Target) -> None:

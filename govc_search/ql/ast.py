@@ -240,10 +240,14 @@ class Case(Node):
 
 @dataclass(frozen=True, slots=True)
 class Cast(Node):
-    """`CAST(x AS type)` or `x::type`; `type` as written, upper case, `[]` for lists."""
+    """`CAST(x AS type)` or `x::type`; `type` as written, upper case, `[]` for lists.
+
+    `attempt` is TRY_CAST: NULL where the value cannot be cast.
+    """
 
     operand: Expr
     type: str
+    attempt: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ __all__ = ["Binder", "Scope"]
 Params = Mapping[str, object] | Sequence[object] | None
 
 
+_ONE_COLUMN = "{} and {} cannot be one column"
+
+
 @dataclass(slots=True)
 class Scope:
     """The relations that names may mean, and the query around."""
@@ -146,10 +149,11 @@ class Binder:
                         "both sides need the same number",
                     )
                 op = body.op + (" ALL" if body.all else "")
-                types = tuple(
-                    a if b == "NULL" else b if a == "NULL" else a
-                    for a, b in zip(left.types, right.types, strict=True)
-                )
+                pairs = list(zip(left.types, right.types, strict=True))
+                for pair in pairs:
+                    both = [bound.DerivedColumn(0, 0, kind) for kind in pair]
+                    self.expressions.same([*both], body.span, _ONE_COLUMN)
+                types = tuple(map(bound.joint_type, pairs))
                 return bound.BoundSet(op, left, right, left.names, types), None
 
     def _values(self, values: ast.Values, parent: Scope | None) -> bound.BoundValues:
@@ -158,7 +162,12 @@ class Binder:
         if len({len(r) for r in rows}) > 1:
             raise self.error("column_count", "the rows of VALUES differ in length", values.span)
         names = tuple(f"col{i}" for i in range(len(rows[0])))
-        return bound.BoundValues(names, tuple(e.type for e in rows[0]), rows)
+        columns = [
+            self.expressions.same(list(c), values.span, _ONE_COLUMN)
+            for c in zip(*rows, strict=True)
+        ]
+        types = tuple(bound.joint_type(e.type for e in c) for c in columns)
+        return bound.BoundValues(names, types, tuple(zip(*columns, strict=True)))
 
     def _select(self, select: ast.Select, parent: Scope | None) -> tuple[bound.BoundSelect, Scope]:
         scope = Scope(parent)
@@ -333,8 +342,15 @@ class Binder:
             count = value.value
             if count is None:
                 return None
-            if isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 1 << 62:
-                return count
+            if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
+                if count < 1 << 62:
+                    return count
+                raise self.error(
+                    "invalid_limit",
+                    f"{clause} takes numbers up to {(1 << 62) - 1}",
+                    expr.span,
+                    "leave it out for all rows" if clause == "LIMIT" else None,
+                )
         raise self.error(
             "invalid_limit", f"{clause} takes a whole number from 0, or a parameter", expr.span
         )

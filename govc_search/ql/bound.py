@@ -7,11 +7,11 @@ GROUP BY are equal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 
 from govc_search import catalog, textquery
-from govc_search.errors import Span
+from govc_search.errors import QueryError, Span
 
 __all__ = [
     "CONTAINS",
@@ -30,6 +30,7 @@ __all__ = [
     "Derived",
     "DerivedColumn",
     "Expr",
+    "Fault",
     "Highlight",
     "Join",
     "Junction",
@@ -46,7 +47,7 @@ __all__ = [
     "TextMatch",
     "WindowCall",
     "constant",
-    "has_aggregate", "has_window",
+    "has_aggregate", "has_window", "joint_type",
     "operands",
     "walk",
 ]  # fmt: skip
@@ -111,12 +112,28 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """What becomes of values that an expression cannot be computed from.
+
+    `kind`: error, null (it is NULL then), or zero (a division: NULL by zero, else an error). In
+    the message of `error` `{0}`, `{1}`, ... stand for the arguments.
+    """
+
+    kind: str
+    error: QueryError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Apply:
-    """An operator or function: our SQL with `{0}`, `{1}`, ... for the arguments."""
+    """An operator or function: our SQL with `{0}`, `{1}`, ... for the arguments.
+
+    Without `fault` it can be computed from any values of its types.
+    """
 
     sql: str
     args: tuple[Expr, ...]
     type: str
+    fault: Fault | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +193,7 @@ class Subquery:
     query: BoundQuery
     operand: Expr | None
     type: str
+    fault: Fault | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +377,9 @@ class BoundQuery:
 
 Body = BoundSelect | BoundValues | BoundSet | BoundQuery
 
-_LEAVES = (str, int, float, bool, type(None), catalog.Column, catalog.Table, Scan)
+_LEAVES = (
+    str, int, float, bool, type(None), catalog.Column, catalog.Table, Scan, Fault, Span,
+)  # fmt: skip
 
 
 def walk(node: object, *, into_queries: bool = True) -> Iterator[object]:
@@ -379,6 +399,13 @@ def walk(node: object, *, into_queries: bool = True) -> Iterator[object]:
         return
     for f in fields(node):
         yield from walk(getattr(node, f.name), into_queries=into_queries)
+
+
+def joint_type(types: Iterable[str]) -> str:
+    """Returns the type of a column that takes values of these types, which go together."""
+    kinds = set(types) - {"NULL"}
+    wide = kinds & {"DOUBLE", "TIMESTAMP"} or kinds - {"ANY"} or kinds
+    return min(wide, default="NULL")
 
 
 def has_aggregate(expr: Expr) -> bool:

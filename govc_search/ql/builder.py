@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -370,7 +371,7 @@ class _Builder(lark.Transformer[lark.Token, Any]):
 
     def cast(self, meta: Meta, c: list[Any]) -> ast.Cast:
         operand, type_ = _nodes(c)
-        return ast.Cast(operand, type_, span=span_of(meta))
+        return ast.Cast(operand, type_, "TRY_CAST" in _words(c), span=span_of(meta))
 
     def index(self, meta: Meta, c: list[Any]) -> ast.Index:
         return ast.Index(c[0], c[1], span=span_of(meta))
@@ -519,17 +520,25 @@ class _Builder(lark.Transformer[lark.Token, Any]):
 
     def integer(self, meta: Meta, c: list[Any]) -> ast.Literal:
         digits = str(c[0])
-        if len(digits) > 38:
-            raise QueryError(
-                "invalid_number",
-                "a number of more than 38 digits",
-                span=span_of(meta),
-                source=self.text,
-            )
+        # Longer digits are not even turned into a number.
+        if len(digits) > 38 or int(digits) >= 1 << 127:
+            raise self._too_large(meta)
         return ast.Literal(int(digits), span=span_of(meta))
 
     def decimal(self, meta: Meta, c: list[Any]) -> ast.Literal:
-        return ast.Literal(float(c[0]), span=span_of(meta))
+        value = float(c[0])
+        if math.isinf(value):
+            raise self._too_large(meta)
+        return ast.Literal(value, span=span_of(meta))
+
+    def _too_large(self, meta: Meta) -> QueryError:
+        return QueryError(
+            "invalid_number",
+            "a number that is too large",
+            hint="whole numbers have 38 digits at most, others go up to 1.8e308",
+            span=span_of(meta),
+            source=self.text,
+        )
 
     def true(self, meta: Meta, c: list[Any]) -> ast.Literal:
         return ast.Literal(True, span=span_of(meta))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from govc_search import catalog
 from govc_search.errors import Span
-from govc_search.ql import ast, bound
+from govc_search.ql import ast, bound, times
+from govc_search.ql.arithmetic import NUMBERS, TIMES
 from govc_search.ql.predicates import PredicateBinder
 
 if TYPE_CHECKING:
@@ -25,6 +26,19 @@ _NULLS = {
 }
 
 
+# Which arguments make one value, or are compared.
+_ANY_NUMBER = range(1_000)
+_ALIKE = {
+    "coalesce": _ANY_NUMBER, "greatest": _ANY_NUMBER, "least": _ANY_NUMBER, "ifnull": _ANY_NUMBER,
+    "nullif": _ANY_NUMBER, "if": (1, 2), "lag": (0, 2), "lead": (0, 2),
+}  # fmt: skip
+# Constants: their type, and the highest.
+_CONSTANTS = {"SHARE": ("DOUBLE", 1), "GROUP": ("INTEGER", 9)}
+_FRAME_PLACES = (
+    "UNBOUNDED PRECEDING", "PRECEDING", "CURRENT ROW", "FOLLOWING", "UNBOUNDED FOLLOWING",
+)  # fmt: skip
+
+
 class CallBinder:
     """Binds calls for one `ExpressionBinder`."""
 
@@ -32,13 +46,24 @@ class CallBinder:
         self.x = expressions
         self.error = expressions.error
         self.predicates = PredicateBinder(expressions)
+        # How many calls of unnest were bound so far.
+        self.rows_made = 0
 
     def bind(self, call: ast.Call, scope: Scope, *, top: bool) -> bound.Expr:
         """Returns the bound call; `top` says that it is an item of SELECT itself."""
         if call.name == "AT TIME ZONE":
-            operand, zone = (self.x.bind(a, scope) for a in call.args)
-            self.x.want(operand, "TIMESTAMP", call.name, call.span)
-            return bound.Apply("timezone({1}, timezone('UTC', {0}))", (operand, zone), "TIMESTAMP")
+            operand = self.x.bind(call.args[0], scope)
+            self.x.want(operand, "TIMESTAMP", call.name, call.args[0].span)
+            zone = self.x.text_constant(call.args[1], scope, call.name)
+            unknown = self.error(
+                "unknown_time_zone",
+                f"no time zone {zone!r}",
+                call.args[1].span,
+                "as in 'Europe/Berlin' or 'UTC'",
+            )
+            fault = bound.Fault("null", unknown)
+            sql = "timezone({1}, timezone('UTC', CAST({0} AS TIMESTAMP)))"
+            return bound.Apply(sql, (operand, bound.constant(zone)), "TIMESTAMP", fault)
         function = catalog.function(call.name)
         if function is None:
             known = [n for f in catalog.FUNCTIONS for n in (f.name, *f.aliases)]
@@ -64,31 +89,50 @@ class CallBinder:
                 )
             return self._aggregate(function, "count(*)", (), call, scope, "INTEGER")
         self._arity(function, len(call.args), call)
+        rows = self.rows_made
         args = [self._argument(function, i, a, scope) for i, a in enumerate(call.args)]
+        if self.rows_made > rows and (function.kind != "scalar" or function.name == "unnest"):
+            raise self.error(
+                "unnest_place", f"unnest makes rows, and {function.name} takes one value of each",
+                call.span, "use unnest in a sub-query",
+            )  # fmt: skip
+        self.rows_made += function.name == "unnest"
+        args = self._alike(function, args, call.span)
         returns = self._returns(function, args)
-        if any(f in function.returns for f in "=") and function.name in (
-            "coalesce",
-            "greatest",
-            "least",
-            "ifnull",
-            "nullif",
-        ):
-            args = self.x.same(args, call.span)
-            returns = next((a.type for a in args if a.type != "NULL"), "NULL")
         holes = ", ".join(f"{{{i}}}" for i in range(len(args)))
         sql = function.sql or f"{function.name}({holes})"
         if function.kind == "aggregate":
-            if function.name == "sum" and args[0].type == "INTEGER":
-                sql = "CAST(sum({0}) AS BIGINT)"
             return self._aggregate(function, sql, tuple(args), call, scope, returns)
         if function.kind == "window":
             if call.over is None:
                 raise self.error("syntax_error", f"{function.name} needs OVER (...)", call.span)
+            if call.where or call.distinct:
+                raise self.error("syntax_error", f"{function.name} is not an aggregate", call.span)
             self._check_place(function, call, scope)
             return self._window(bound.Apply(sql, tuple(args), returns), call, scope)
         if call.over or call.where or call.distinct or call.order:
             raise self.error("syntax_error", f"{function.name} is not an aggregate", call.span)
-        return bound.Apply(sql, tuple(args), returns)
+        if function.name == "mod":
+            args = [
+                self.x.arithmetic.signed(a, e.span) for a, e in zip(args, call.args, strict=True)
+            ]
+            returns = "DOUBLE" if "DOUBLE" in {a.type for a in args} else "INTEGER"
+        return bound.Apply(sql, tuple(args), returns, self._fault(function, args, call.span))
+
+    def _fault(
+        self, function: catalog.Function, args: list[bound.Expr], span: Span
+    ) -> bound.Fault | None:
+        if function.name == "date_trunc" and args[0] != bound.constant("decade"):
+            return None  # all others begin in the year of the time
+        if function.fault == "zero":
+            return self.x.arithmetic.division(span)
+        if not args or function.returns in ("BOOLEAN", "DATE"):
+            return None
+        # A pattern is bound as something else than was written.
+        told = [i for i, kind in enumerate(function.args[: len(args)]) if kind != "PATTERN"]
+        shown = ", ".join(f"{{{i}}}" for i in [*told, *range(len(function.args), len(args))])
+        refused = self.error("invalid_argument", f"{function.name} cannot take {shown}", span)
+        return bound.Fault(function.fault, refused)
 
     def _arity(self, function: catalog.Function, count: int, call: ast.Call) -> None:
         low = len(function.args) - function.optional
@@ -117,32 +161,117 @@ class CallBinder:
             )
         if wanted == "INTERVAL":
             text = self.x.text_constant(arg, scope, function.name)
-            self.x.interval(text, arg.span)
+            self._check_interval(function, text, arg.span)
             return bound.constant(text.strip())
+        if wanted in ("FORMAT", "SEPARATOR"):
+            text = self.x.text_constant(arg, scope, function.name)
+            wrong = times.wrong_directive(text) if wanted == "FORMAT" else None
+            if wrong is not None:
+                raise self.error(
+                    "invalid_argument", f"{function.name} has no directive {wrong!r}", arg.span,
+                    "as in '%Y-%m-%d %H:%M:%S'; %% is a per cent sign",
+                )  # fmt: skip
+            return bound.constant(text)
+        if wanted in _CONSTANTS:
+            return self._number(function, arg, scope, *_CONSTANTS[wanted])
         value = self.x.bind(arg, scope)
         if wanted == "TIMESTAMP":
             value = self.x.as_time(value, arg.span) if isinstance(value, bound.Constant) else value
+        if wanted == "DIGITS":
+            self.x.want(value, "INTEGER", function.name, arg.span)
+            refused = self.error(
+                "invalid_argument", f"{function.name} cannot take {{0}} digits", arg.span
+            )
+            fault = bound.Fault("error", refused)
+            return bound.Apply("CAST({0} AS INTEGER)", (value,), "INTEGER", fault)
         self.x.want(value, wanted, function.name, arg.span)
-        if wanted in _NULLS and isinstance(value, bound.Constant) and value.value is None:
-            # NULL alone does not say which of several functions of a name is meant.
-            return bound.Apply(_NULLS[wanted], (), wanted)
-        if wanted == "INTEGER" and not isinstance(value, bound.Constant):
-            return bound.Apply("CAST({0} AS BIGINT)", (value,), "INTEGER")
         if function.bounded and function.bounded[0] == i:
             limit = function.bounded[1]
             if not (
                 isinstance(value, bound.Constant)
                 and isinstance(value.value, int)
-                and value.value <= limit
+                and -limit <= value.value <= limit
             ):
                 raise self.error(
                     "argument_too_large",
                     f"{function.name} takes a number up to {limit} here",
                     arg.span,
                 )
+            return value
+        if wanted in _NULLS and isinstance(value, bound.Constant) and value.value is None:
+            # NULL alone does not say which of several functions of a name is meant.
+            return bound.Apply(_NULLS[wanted], (), wanted)
+        return self._whole(function, value, arg.span) if wanted == "INTEGER" else value
+
+    def _check_interval(self, function: catalog.Function, text: str, span: Span) -> None:
+        if function.name == "ago":
+            # No year from 1 to 9999 is further away from any now.
+            self.x.check_interval(text, span, years=8_000 if text.strip()[:1] == "-" else 2_100)
+            return
+        found = self.x.check_interval(text, span)
+        if not found.is_positive:
+            raise self.error(
+                "invalid_interval", f"{function.name} takes an interval above zero", span
+            )
+        if found.months and (found.days or found.seconds):
+            raise self.error(
+                "invalid_interval", f"{function.name} takes months or days, not both", span,
+                "write '2 months' or '60 days'",
+            )  # fmt: skip
+
+    def _whole(self, function: catalog.Function, value: bound.Expr, span: Span) -> bound.Expr:
+        if not isinstance(value, bound.Constant):
+            value = bound.Apply(
+                "CAST({0} AS BIGINT)", (value,), "INTEGER", self.x.arithmetic.too_large(span, "{0}")
+            )
+            if function.name == "ntile":
+                value = bound.Apply("CASE WHEN {0} > 0 THEN {0} END", (value,), "INTEGER")
+        elif isinstance(value.value, int) and not -(1 << 63) <= value.value < 1 << 63:
+            raise self.error(
+                "argument_too_large", f"{function.name} takes numbers of 64 bits", span
+            )
+        elif isinstance(value.value, int) and function.name == "ntile" and value.value < 1:
+            raise self.error("invalid_argument", "ntile takes a number of buckets from 1", span)
         return value
 
+    def _number(
+        self, function: catalog.Function, arg: ast.Expr, scope: Scope, kind: str, high: int
+    ) -> bound.Expr:
+        """Returns a constant number from 0 to `high`."""
+        value = self.x.bind(arg, scope)
+        number = value.value if isinstance(value, bound.Constant) else None
+        if value.type not in ("INTEGER", kind) or not isinstance(number, int | float) or not 0 <= number <= high:  # fmt: skip
+            whole = " whole" if kind == "INTEGER" else ""
+            raise self.error(
+                "invalid_argument",
+                f"{function.name} takes a{whole} number from 0 to {high} here",
+                arg.span,
+            )
+        return value
+
+    def _alike(
+        self, function: catalog.Function, args: list[bound.Expr], span: Span
+    ) -> list[bound.Expr]:
+        """Returns the arguments, those that are compared or become one column of one type."""
+        if function.args[:2] == ("LIST", "ANY"):
+            item = bound.DerivedColumn(0, 0, args[0].type.removesuffix("[]"))
+            return [args[0], *self.x.same([args[1], item], span)[:1]]
+        places = _ALIKE.get(function.name, ())
+        if not places:
+            return args
+        alike = self.x.same([a for i, a in enumerate(args) if i in places], span)
+        kind = next((a.type for a in alike if a.type in _NULLS), None)
+        # NULL alone has no type that the others could be turned into.
+        alike = [
+            bound.Apply(_NULLS[kind], (), kind) if kind and a.type == "NULL" else a for a in alike
+        ]
+        rest = iter(alike)
+        return [next(rest) if i in places else a for i, a in enumerate(args)]
+
     def _returns(self, function: catalog.Function, args: list[bound.Expr]) -> str:
+        if function.name in _ALIKE:
+            places = _ALIKE[function.name]
+            return bound.joint_type(a.type for i, a in enumerate(args) if i in places)
         if function.returns.startswith("="):
             return args[int(function.returns[1:])].type
         if function.name == "list":
@@ -175,25 +304,41 @@ class CallBinder:
             raise self.error(
                 "aggregate_place", "a window inside an aggregate", call.span, "use a sub-query"
             )
-        result = bound.Aggregate(
-            sql, args, returns, call.distinct, self._order(call.order, scope), where
-        )
-        return self._window(result, call, scope) if call.over else result
+        order = self._order(call.order, scope)
+        if call.distinct and any(k.expr not in args for k in order):
+            raise self.error(
+                "order_not_selected",
+                "with DISTINCT, ORDER BY can only name what is aggregated",
+                call.span,
+            )
+        result: bound.Expr = bound.Aggregate(sql, args, returns, call.distinct, order, where)
+        if call.over:
+            result = self._window(result, call, scope)
+        if function.name == "sum" and returns == "INTEGER":
+            # DuckDB adds up in 128 bits.
+            fault = self.x.arithmetic.too_large(call.span, "the sum {0}")
+            result = bound.Apply("CAST({0} AS BIGINT)", (result,), "INTEGER", fault)
+        return result
 
     def _window(self, function: bound.Expr, call: ast.Call, scope: Scope) -> bound.WindowCall:
         assert call.over is not None
         frame = None
+        order = self._order(call.over.order, scope)
         if call.over.frame:
             f = call.over.frame
             bounds = [
-                (kind, self.x.bind(e, scope) if e is not None else None)
-                for kind, e in (f.start, f.end or ("", None))
+                (kind, self._offset(e, f.unit, order, scope) if e is not None else None)
+                for kind, e in (f.start, f.end or ("CURRENT ROW", None))
             ]
-            frame = (f.unit, bounds[0][0], bounds[0][1], bounds[1][0] or None, bounds[1][1])
+            places = [_FRAME_PLACES.index(kind) for kind, _ in bounds]
+            if places[0] == len(_FRAME_PLACES) - 1 or places[1] == 0 or places[0] > places[1]:
+                raise self.error("invalid_argument", "the frame ends before it begins", call.span)
+            end = bounds[1] if f.end else (None, None)
+            frame = (f.unit, *bounds[0], *end)
         result = bound.WindowCall(
             function,
             tuple(self.x.bind(p, scope) for p in call.over.partition),
-            self._order(call.over.order, scope),
+            order,
             frame,
             function.type,
         )
@@ -202,6 +347,36 @@ class CallBinder:
                 "aggregate_place", "a window inside a window", call.span, "use a sub-query"
             )
         return result
+
+    def _offset(
+        self, expr: ast.Expr, unit: str, order: tuple[bound.OrderKey, ...], scope: Scope
+    ) -> bound.Expr:
+        """Returns how far a frame reaches: a constant that goes with the unit and the order."""
+        value = self.x.bind(expr, scope)
+        kind = order[0].expr.type if unit == "RANGE" and len(order) == 1 else ""
+        if kind in TIMES:
+            text = value.args[0] if isinstance(value, bound.Apply) and value.args else None
+            if (
+                value.type == "INTERVAL"
+                and isinstance(text, bound.Constant)
+                and (found := times.interval(str(text.value))) is not None
+                and min(found) >= 0
+            ):
+                return value
+            wanted = "takes an interval from 0, such as INTERVAL '7 days', by a time"
+        else:
+            kinds = NUMBERS if kind in NUMBERS else {"INTEGER"}
+            number = value.value if isinstance(value, bound.Constant) else None
+            if (
+                (kind or unit != "RANGE")
+                and (kind in NUMBERS or unit != "RANGE")
+                and value.type in kinds
+                and isinstance(number, int | float)
+                and 0 <= number < 1 << 62
+            ):
+                return value
+            wanted = "takes a number from 0" + (" by one number or time" if unit == "RANGE" else "")
+        raise self.error("invalid_argument", f"a frame of {unit} {wanted}", expr.span)
 
     def _order(self, order: tuple[ast.OrderItem, ...], scope: Scope) -> tuple[bound.OrderKey, ...]:
         return tuple(

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from govc_search import catalog, textquery
-from govc_search.ql import bound
+from govc_search.ql import bound, faults
 from govc_search.ql.plan import Exactness, Plan, TextScan
 
 __all__ = ["ScannedText", "Statement", "compile_plan"]
@@ -43,11 +43,18 @@ class Statement:
     parameters: dict[str, object]
     functions: list[ScannedText] = field(default_factory=list)
     lookups: tuple[str, ...] = ()
+    # The expressions that say so where they fail, by their numbers.
+    sites: list[bound.Apply | bound.Subquery] = field(default_factory=list)
 
 
-def compile_plan(plan: Plan, as_of: int, now: datetime) -> Statement:
-    """Returns the statement of a plan at a snapshot; its columns are c0, c1, ..."""
-    compiler = _Compiler(plan)
+def compile_plan(
+    plan: Plan, as_of: int, now: datetime, checks: frozenset[str] = frozenset()
+) -> Statement:
+    """Returns the statement of a plan at a snapshot; its columns are c0, c1, ...
+
+    `checks` are those of `faults`, for a statement that has failed without them.
+    """
+    compiler = _Compiler(plan, checks)
     sql = compiler.query(plan.query)
     parameters = dict(compiler.parameters)
     if "$as_of" in sql:
@@ -55,7 +62,7 @@ def compile_plan(plan: Plan, as_of: int, now: datetime) -> Statement:
     if "$now" in sql:
         parameters["now"] = now
     lookups = tuple(name for name in catalog.LOOKUPS if f" JOIN {name} " in sql)
-    return Statement(sql, parameters, compiler.functions, lookups)
+    return Statement(sql, parameters, compiler.functions, lookups, compiler.sites)
 
 
 def _quote(name: str) -> str:
@@ -63,8 +70,10 @@ def _quote(name: str) -> str:
 
 
 class _Compiler:
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, checks: frozenset[str]) -> None:
         self.plan = plan
+        self.checks = checks
+        self.sites: list[bound.Apply | bound.Subquery] = []
         self.parameters: dict[str, object] = {}
         self._known: dict[tuple[str, object], str] = {}
         self.functions: list[ScannedText] = []
@@ -343,7 +352,20 @@ class _Compiler:
         return f"c{expr.index}"
 
     def _apply(self, expr: bound.Apply) -> str:
-        return expr.sql.format(*(self.expr(a) for a in expr.args))
+        args = [self.expr(a) for a in expr.args]
+        fault = expr.fault
+        if fault is None:
+            return faults.once(expr.sql, args)
+        if faults.VALUES in self.checks or fault.kind in self.checks:
+            sql = faults.checked(expr, fault, args, self.site(expr), self.checks)
+        else:
+            sql = faults.once(expr.sql, args)
+        return faults.in_range(expr.type, sql)
+
+    def site(self, expr: bound.Apply | bound.Subquery) -> int:
+        if expr not in self.sites:
+            self.sites.append(expr)
+        return self.sites.index(expr)
 
     def _junction(self, expr: bound.Junction) -> str:
         return "(" + f" {expr.op} ".join(self.expr(o) for o in expr.operands) + ")"
@@ -358,13 +380,7 @@ class _Compiler:
         if expr.order and args:
             args[-1] += " ORDER BY " + ", ".join(self.order_key(k) for k in expr.order)
         sql = expr.sql.format(*args)
-        if expr.where is None:
-            return sql
-        filter_ = f" FILTER (WHERE {self.expr(expr.where)})"
-        # The filter belongs to the aggregate, inside the cast that some are wrapped in.
-        if sql.startswith("CAST(") and sql.endswith(" AS BIGINT)"):
-            return f"CAST({sql[5:-11]}{filter_} AS BIGINT)"
-        return sql + filter_
+        return sql if expr.where is None else f"{sql} FILTER (WHERE {self.expr(expr.where)})"
 
     def _window(self, expr: bound.WindowCall) -> str:
         parts = []
@@ -380,15 +396,15 @@ class _Compiler:
             else:
                 high = (f"{self.expr(end_value)} " if end_value is not None else "") + end
                 parts.append(f"{unit} BETWEEN {low} AND {high}")
-        over = f" OVER ({' '.join(parts)})"
-        sql = self.expr(expr.function)
-        if sql.startswith("CAST(") and sql.endswith(" AS BIGINT)"):
-            return f"CAST({sql[5:-11]}{over} AS BIGINT)"
-        return sql + over
+        return f"{self.expr(expr.function)} OVER ({' '.join(parts)})"
 
     def _subquery(self, expr: bound.Subquery) -> str:
         inner = self.query(expr.query)
         if expr.kind == "scalar":
+            if expr.fault is not None and faults.ROWS in self.checks:
+                more = faults.raising(self.site(expr))
+                value = f"(CASE WHEN count(*) > 1 THEN {more} ELSE [first(c0)] END)[1]"
+                return f"(SELECT {value} FROM ({inner}) AS q(c0))"
             return f"({inner})"
         if expr.kind == "exists":
             return f"(EXISTS ({inner}))"

@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,9 +16,9 @@ import pyarrow as pa
 from govc_search import catalog, highlight, scope, textquery
 from govc_search.errors import DeadlineError, QueryError
 from govc_search.gaps import Gaps
-from govc_search.ql import ast, bound, patterns
+from govc_search.ql import ast, bound, faults, patterns
 from govc_search.ql.binder import Binder
-from govc_search.ql.compiler import ScannedText, compile_plan
+from govc_search.ql.compiler import ScannedText, Statement, compile_plan
 from govc_search.ql.coverage import uncovered
 from govc_search.ql.explain import explain
 from govc_search.ql.page import page as show_page
@@ -166,9 +167,21 @@ def _execute(
         relations[row_set.name] = pa.table({"id": pa.array(positions, pa.uint64())})
         counts[row_set.name] = len(positions)
         times[row_set.name] = time.perf_counter() - begin
-    statement = compile_plan(plan, snapshot.as_of, now)
-    relations |= {name: catalog.LOOKUPS[name]() for name in statement.lookups}
-    run_number = next(_runs)
+    rows, checks = _read(plan, snapshot, now, relations, until, limit)
+    if faults.ZERO in checks:
+        warnings.append("division by zero: NULL in the rows where it happened")
+    return rows.rename_columns(list(plan.query.names)), warnings, counts, times
+
+
+def _read(
+    plan: Plan,
+    snapshot: Snapshot,
+    now: datetime,
+    relations: Mapping[str, pa.Table],
+    until: float,
+    limit: float,
+) -> tuple[pa.Table, frozenset[str]]:
+    """Runs the statement of a plan, again with checks where a value ended it."""
     cursor = snapshot.table.cursor()
     late = threading.Event()
 
@@ -181,16 +194,22 @@ def _execute(
         raise _too_late(limit)
     timer = threading.Timer(remaining, stop)
     timer.daemon = True
+    timer.start()
+    checks: frozenset[str] = frozenset()
     try:
-        sql = statement.sql
-        for f in statement.functions:
-            # The name is the query's own: other queries run at the same time.
-            own = f"{f.name}_{run_number}"
-            sql = sql.replace(f"{f.name}(", f"{own}(")
-            snapshot.table.register_scalar(own, _scanner(f, until, late), ["VARCHAR[]"], "BOOLEAN")
-        timer.start()
-        with asked.stopping(cursor.interrupt):
-            rows = cursor.query(sql, statement.parameters, relations)
+        while True:
+            statement = compile_plan(plan, snapshot.as_of, now, checks)
+            try:
+                lookups = {name: catalog.LOOKUPS[name]() for name in statement.lookups}
+                with (
+                    _registered(statement, snapshot.table, until, late) as sql,
+                    scope.current().stopping(cursor.interrupt),
+                ):
+                    return cursor.query(sql, statement.parameters, {**relations, **lookups}), checks
+            except QueryError as e:
+                if e.code != "evaluation_failed" or late.is_set():
+                    raise
+                checks = faults.next_checks(e, plan.query, statement.sites, checks)
     except (DeadlineError, QueryError):
         if late.is_set():
             raise _too_late(limit) from None
@@ -198,9 +217,26 @@ def _execute(
     finally:
         timer.cancel()
         cursor.close()
+
+
+@contextmanager
+def _registered(
+    statement: Statement, table: Table, until: float, late: threading.Event
+) -> Iterator[str]:
+    """Yields the SQL of a statement while the functions that it calls are there."""
+    sql, registered = statement.sql, []
+    run_number = next(_runs)
+    try:
         for f in statement.functions:
-            snapshot.table.unregister_scalar(f"{f.name}_{run_number}")
-    return rows.rename_columns(list(plan.query.names)), warnings, counts, times
+            # The name is the query's own: other queries run at the same time.
+            own = f"{f.name}_{run_number}"
+            sql = sql.replace(f"{f.name}(", f"{own}(")
+            table.register_scalar(own, _scanner(f, until, late), ["VARCHAR[]"], "BOOLEAN")
+            registered.append(own)
+        yield sql
+    finally:
+        for own in registered:
+            table.unregister_scalar(own)
 
 
 def _too_late(limit: float) -> DeadlineError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from govc_search.errors import QueryError, Span
 from govc_search.ql import ast, bound, names, patterns, times
+from govc_search.ql.arithmetic import NUMBERS, TIMES, ArithmeticBinder
 from govc_search.ql.calls import CallBinder
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ExpressionBinder"]
 
-_NUMBERS = {"INTEGER", "DOUBLE"}
-_TIMES = {"TIMESTAMP", "DATE"}
 _CASTS = {
     "TEXT": "VARCHAR", "VARCHAR": "VARCHAR", "STRING": "VARCHAR", "INTEGER": "BIGINT",
     "INT": "BIGINT", "BIGINT": "BIGINT", "SMALLINT": "BIGINT", "DOUBLE": "DOUBLE",
@@ -32,17 +31,28 @@ _PARTS = {
 }  # fmt: skip
 
 
+# What DuckDB hands over of an interval's hours and less is nanoseconds in 64 bits.
+_LONGEST_CLOCK = 2_500_000 * 3_600
+
+
 class ExpressionBinder:
     """Binds expressions for one `Binder`."""
 
     def __init__(self, binder: Binder) -> None:
         self.binder = binder
         self.error = binder.error
+        self.arithmetic = ArithmeticBinder(self)
         self.calls = CallBinder(self)
 
     def condition(self, expr: ast.Expr, scope: Scope, clause: str) -> bound.Expr:
         """Returns a bound expression that must be boolean."""
+        rows = self.calls.rows_made
         result = self.bind(expr, scope)
+        if self.calls.rows_made > rows:
+            raise self.error(
+                "unnest_place", f"unnest makes rows, and {clause} is asked of each row", expr.span,
+                "use it in SELECT, and this around it",
+            )  # fmt: skip
         if result.type not in ("BOOLEAN", "NULL", "ANY"):
             raise self.error(
                 "type_mismatch", f"{clause} takes a condition, not {result.type}", expr.span,
@@ -127,7 +137,13 @@ class ExpressionBinder:
 
     def _scalar(self, expr: ast.Scalar, scope: Scope) -> bound.Expr:
         inner = self._single(expr.query, scope, expr.span)
-        return bound.Subquery("scalar", inner, None, inner.types[0])
+        more = self.error(
+            "too_many_rows",
+            "the sub-query gives more than one row, and one value is needed",
+            expr.span,
+            "add LIMIT 1, or use IN or an aggregate",
+        )
+        return bound.Subquery("scalar", inner, None, inner.types[0], bound.Fault("error", more))
 
     def _beside(
         self, operand: ast.Expr, inner: bound.BoundQuery, scope: Scope, span: Span
@@ -144,6 +160,10 @@ class ExpressionBinder:
             raise self.error("type_mismatch", f"[ ] takes a list, not {operand.type}", expr.span)
         index = self.bind(expr.index, scope)
         self.want(index, "INTEGER", "[ ]", expr.index.span)
+        if not isinstance(index, bound.Constant):
+            index = self.arithmetic.signed(index, expr.index.span)
+        elif isinstance(index.value, int) and abs(index.value) >= 1 << 63:
+            raise self.error("argument_too_large", "[ ] takes numbers of 64 bits", expr.index.span)
         kind = "ANY" if operand.type == "LIST" else operand.type.removesuffix("[]")
         return bound.Apply("({0})[{1}]", (operand, index), kind)
 
@@ -166,16 +186,31 @@ class ExpressionBinder:
 
     def interval(self, text: str, span: Span) -> bound.Expr:
         """Returns the interval that text is; raises invalid_interval."""
-        if not times.is_interval(text):
+        self.check_interval(text, span)
+        return bound.Apply(
+            "CAST({0} AS INTERVAL)", (bound.Constant(text.strip(), "TEXT"),), "INTERVAL"
+        )
+
+    def check_interval(self, text: str, span: Span, years: int = 10_000) -> times.Interval:
+        """Returns the parts of an interval; raises invalid_interval, also beyond some years."""
+        found = times.interval(text)
+        if found is None:
             raise self.error(
                 "invalid_interval",
                 f"{text!r} is not an interval",
                 span,
                 "write '2 weeks' or '1 year 6 months'",
             )
-        return bound.Apply(
-            "CAST({0} AS INTERVAL)", (bound.Constant(text.strip(), "TEXT"),), "INTERVAL"
-        )
+        if found.years > years or abs(found.seconds) > _LONGEST_CLOCK:
+            limit = years if found.years > years else int(_LONGEST_CLOCK / (365.25 * 86_400))
+            raise self.error(
+                "invalid_interval",
+                f"{text!r} is too long: at most {limit} years can be told"
+                + (" in hours or less" if found.years <= years else ""),
+                span,
+                "times are of the years 1 to 9999",
+            )
+        return found
 
     def _invalid_time(self, text: str, span: Span) -> QueryError:
         return self.error(
@@ -198,6 +233,8 @@ class ExpressionBinder:
         value = self.binder.params[expr.name]
         if isinstance(value, datetime):
             naive = times.timestamp(value.isoformat())
+            if naive is None:
+                raise self._invalid_time(value.isoformat(), expr.span)
             return bound.Constant(naive, "TIMESTAMP")
         if isinstance(value, date):
             return bound.Constant(datetime(value.year, value.month, value.day), "TIMESTAMP")
@@ -208,6 +245,10 @@ class ExpressionBinder:
                 expr.span,
                 "text has to be valid Unicode",
             )
+        if isinstance(value, int) and not -(1 << 127) < value < 1 << 127:
+            raise self.error(
+                "invalid_parameter", "a parameter of more than 38 digits", expr.span
+            )  # fmt: skip
         if value is None or isinstance(value, bool | int | float | str):
             return bound.constant(value)
         raise self.error(
@@ -238,66 +279,32 @@ class ExpressionBinder:
     # Operators
 
     def _unary(self, expr: ast.Unary, scope: Scope) -> bound.Expr:
-        operand = self.bind(expr.operand, scope)
-        if isinstance(operand, bound.Constant) and operand.type in _NUMBERS:
-            assert isinstance(operand.value, int | float)
-            return bound.constant(-operand.value if expr.op == "-" else operand.value)
-        if operand.type not in (*_NUMBERS, "INTERVAL", "ANY", "NULL"):
-            raise self.error(
-                "type_mismatch", f"{expr.op} takes a number, not {operand.type}", expr.span
-            )
-        return bound.Apply(f"({expr.op} {{0}})", (_signed(operand),), operand.type)
+        return self.arithmetic.unary(expr, scope)
 
     def _binary(self, expr: ast.Binary, scope: Scope) -> bound.Expr:
         op = expr.op
         if "~" in op:
             return self._regex(expr, scope)
+        if op not in ("=", "<>", "<", "<=", ">", ">=", "||"):
+            return self.arithmetic.binary(expr, scope)
         left, right = self.bind(expr.left, scope), self.bind(expr.right, scope)
-        if op in ("=", "<>", "<", "<=", ">", ">="):
+        if op != "||":
             left, right = self.same([left, right], expr.span)
             return bound.Apply(f"({{0}} {op} {{1}})", (left, right), "BOOLEAN")
-        if op == "||":
-            kind = left.type if left.type.endswith("[]") else "TEXT"
-            return bound.Apply("({0} || {1})", (left, right), kind)
-        kinds = {left.type, right.type} - {"NULL", "ANY"}
-        if kinds & _TIMES:
-            if op not in "+-":
-                raise self.error("type_mismatch", f"{op} does not go with times", expr.span)
-            if right.type == "TEXT" and isinstance(right, bound.Constant):
-                right = self.interval(str(right.value), expr.right.span)
-            if left.type == "TEXT":
-                left = self.as_time(left, expr.left.span)
-            days = {"INTEGER"} if kinds == {"DATE", "INTEGER"} else set()
-            if {left.type, right.type} - {*_TIMES, "INTERVAL", "NULL", "ANY"} - days:
-                raise self.error(
-                    "type_mismatch",
-                    f"{op} of a time takes an interval",
-                    expr.span,
-                    "such as INTERVAL '1 day'",
-                )
-            if left.type in _TIMES and right.type in _TIMES:
-                return bound.Apply(
-                    "({0} - {1})", (left, right), "INTERVAL" if "TIMESTAMP" in kinds else "INTEGER"
-                )
-            return bound.Apply(f"({{0}} {op} {{1}})", (left, right), "TIMESTAMP")
-        if kinds - _NUMBERS - {"INTERVAL"}:
-            wrong = min(kinds - _NUMBERS)
-            raise self.error("type_mismatch", f"{op} takes numbers, not {wrong}", expr.span)
-        if kinds == {"INTERVAL"}:
-            return bound.Apply(f"({{0}} {op} {{1}})", (left, right), "INTERVAL")
-        left, right = _signed(left), _signed(right)
-        if op in "/%":
-            # Division by zero is NULL, for whole numbers and others alike.
-            kind = "DOUBLE" if op == "/" or "DOUBLE" in kinds else "INTEGER"
-            return bound.Apply(f"({{0}} {op} nullif({{1}}, 0))", (left, right), kind)
-        return bound.Apply(
-            f"({{0}} {op} {{1}})", (left, right), "DOUBLE" if "DOUBLE" in kinds else "INTEGER"
-        )
+        if _is_list(left.type) or _is_list(right.type):
+            self.same([left, right], expr.span)
+        kind = next((e.type for e in (left, right) if _is_list(e.type)), "TEXT")
+        return bound.Apply("({0} || {1})", (left, right), kind)
 
-    def same(self, items: list[bound.Expr], span: Span) -> list[bound.Expr]:
-        """Returns the operands of a comparison, text constants turned into what they stand beside."""
+    def same(
+        self, items: list[bound.Expr], span: Span, wrong: str = "cannot compare {} with {}"
+    ) -> list[bound.Expr]:
+        """Returns the operands of a comparison, text constants turned into what they stand beside.
+
+        Raises type_mismatch, which says what is `wrong` with two types.
+        """
         kinds = {i.type for i in items} - {"NULL", "ANY"}
-        if kinds & _TIMES and "TEXT" in kinds:
+        if kinds & TIMES and "TEXT" in kinds:
             items = [self.as_time(i, span) for i in items]
             kinds = {i.type for i in items} - {"NULL", "ANY"}
         if "INTERVAL" in kinds and "TEXT" in kinds:
@@ -309,20 +316,15 @@ class ExpressionBinder:
             ]
             kinds = {i.type for i in items} - {"NULL", "ANY"}
         families = {
-            "number"
-            if k in _NUMBERS
-            else "time"
-            if k in _TIMES
-            else "list"
-            if k.endswith("[]") or k == "LIST"
-            else k
+            "number" if k in NUMBERS else "time" if k in TIMES else "list" if _is_list(k) else k
             for k in kinds
         }
         if len(families) > 1:
             a, b = sorted(kinds)[:2] if len(kinds) == 2 else sorted(families)[:2]
-            raise self.error(
-                "type_mismatch", f"cannot compare {a} with {b}", span, "cast one of them with ::"
-            )
+            raise self.error("type_mismatch", wrong.format(a, b), span, "cast one of them with ::")
+        if families == {"list"}:
+            inner = {k.removesuffix("[]") for k in kinds} - {"LIST"}
+            self.same([bound.DerivedColumn(0, 0, k) for k in sorted(inner)], span, wrong)
         return items
 
     def as_time(self, item: bound.Expr, span: Span) -> bound.Expr:
@@ -403,6 +405,11 @@ class ExpressionBinder:
         escape = self.text_constant(expr.escape, scope, "ESCAPE")
         if len(escape) != 1:
             raise self.error("invalid_pattern", "ESCAPE takes one character", expr.escape.span)
+        text = self.text_constant(expr.pattern, scope, f"{expr.op} with ESCAPE")
+        if text.replace(escape * 2, "").endswith(escape):
+            raise self.error(
+                "invalid_pattern", "nothing follows the escape character at the end", expr.pattern.span
+            )  # fmt: skip
         return bound.Apply(
             f"({{0}} {word} {{1}} ESCAPE {{2}})",
             (subject, value, bound.constant(escape)),
@@ -450,17 +457,35 @@ class ExpressionBinder:
                 f'did you mean "{near[0]}"?' if near else "TEXT, INTEGER, DOUBLE, BOOLEAN, TIMESTAMP, DATE, INTERVAL",
             )  # fmt: skip
         operand = self.bind(expr.operand, scope)
+        kind = _CAST_TYPES.get(target, target) + lists
         if (
-            target in ("TIMESTAMP", "DATE")
+            kind in ("TIMESTAMP", "DATE", "INTERVAL")
             and isinstance(operand, bound.Constant)
             and operand.type == "TEXT"
         ):
             # Here, not in DuckDB: its casts of date-times drop the offset.
+            text = str(operand.value)
+            read = times.interval if kind == "INTERVAL" else times.timestamp
+            if expr.attempt and read(text) is None:
+                return bound.Apply(f"CAST(NULL AS {kind})", (), kind)
+            if kind == "INTERVAL":
+                return self.interval(text, expr.operand.span)
             operand = self.as_time(operand, expr.operand.span)
-        kind = _CAST_TYPES.get(target, target) + lists
         if not _castable(operand.type, kind):
             raise self.error("type_mismatch", f"{operand.type} cannot be cast to {kind}", expr.span)
-        return bound.Apply(f"CAST({{0}} AS {target}{lists})", (operand,), kind)
+        fault = None
+        if expr.attempt:
+            fault = bound.Fault("null")
+        elif not _always_castable(operand.type, kind):
+            failed = self.error(
+                "cast_failed",
+                f"{{0}} cannot be cast to {kind}",
+                expr.span,
+                f"TRY_CAST(... AS {kind}) gives NULL for such values",
+            )
+            fault = bound.Fault("error", failed)
+        word = "TRY_CAST" if expr.attempt else "CAST"
+        return bound.Apply(f"{word}({{0}} AS {target}{lists})", (operand,), kind, fault)
 
     def part(self, text: str, span: Span) -> str:
         """Returns the part of a time that text names; raises unknown_part."""
@@ -487,10 +512,10 @@ class ExpressionBinder:
         ok = actual in ("NULL", "ANY", wanted) or wanted == "ANY"
         ok = (
             ok
-            or (wanted == "DOUBLE" and actual in _NUMBERS)
-            or (wanted == "TIMESTAMP" and actual in _TIMES)
+            or (wanted == "DOUBLE" and actual in NUMBERS)
+            or (wanted == "TIMESTAMP" and actual in TIMES)
         )
-        ok = ok or (wanted == "LIST" and actual.endswith("[]"))
+        ok = ok or ("LIST" in wanted and actual.endswith("[]")) or actual in wanted.split("|")
         if not ok:
             raise self.error(
                 "type_mismatch", f"{name} takes {wanted}, not {actual}", span, "cast it with ::"
@@ -537,17 +562,24 @@ def _castable(source: str, target: str) -> bool:
         return True
     if source.endswith("[]") or source == "LIST" or target.endswith("[]"):
         return source.endswith("[]") == target.endswith("[]") or source == "LIST"
-    numbers = {*_NUMBERS, "BOOLEAN"}
-    return {source, target} <= numbers or {source, target} <= _TIMES
+    numbers = {*NUMBERS, "BOOLEAN"}
+    return {source, target} <= numbers or {source, target} <= TIMES
 
 
-def _signed(expr: bound.Expr) -> bound.Expr:
-    """Returns a whole number of 64 bits with a sign, which positions and literals alone have not."""
-    if expr.type != "INTEGER":
-        return expr
-    if isinstance(expr, bound.Apply) and expr.sql.startswith(("({0} ", "CAST(")):
-        return expr  # arithmetic over what has a sign by now
-    return bound.Apply("CAST({0} AS BIGINT)", (expr,), "INTEGER")
+def _is_list(kind: str) -> bool:
+    return kind == "LIST" or kind.endswith("[]")
+
+
+def _always_castable(source: str, target: str) -> bool:
+    """Returns whether every value can be cast."""
+    return (
+        target == "TEXT"
+        or source == "NULL"
+        # A whole number may have 128 bits before it is cast.
+        or (target == source != "INTEGER")
+        or (target in NUMBERS and source == "BOOLEAN")
+        or (target in ("BOOLEAN", "DOUBLE") and source in NUMBERS)
+    )
 
 
 def _holes(first: int, end: int) -> str:

@@ -144,6 +144,14 @@ def _syntax_error(error: lark.exceptions.UnexpectedInput, text: str) -> QueryErr
                 source=text,
             )
         what = f"unexpected character {rest[:1]!r}"
+    if text[max(start - 1, 0) : start + 1] == "==":
+        return QueryError(
+            "syntax_error",
+            "unexpected '=='",
+            hint="write = to compare",
+            span=Span(start - 1, start + 1),
+            source=text,
+        )
     words = sorted(e for e in expected if e in keywords())
     word = text[start:end]
     near = difflib.get_close_matches(word.upper(), words, 1, 0.7) if word else []
@@ -181,7 +189,7 @@ def _last_word(text: str, end: int) -> Span:
 
 _BEGINS_VALUE = {
     "LPAR", "PLUS", "MINUS", "QMARK", "LSQB", "STRING", "INTEGER", "DECIMAL", "PARAMETER", "NAME",
-    "QUOTED", "CASE", "CAST", "EXISTS", "EXTRACT", "NOT", "TRUE", "FALSE", "NULL", "LEFT", "RIGHT",
+    "QUOTED", "CASE", "CAST", "TRY_CAST", "EXISTS", "EXTRACT", "NOT", "TRUE", "FALSE", "NULL", "LEFT", "RIGHT",
     "CONTAINS", "MATCH", "GLOB", "LIKE",
 }  # fmt: skip
 _FOLLOWS_VALUE = {

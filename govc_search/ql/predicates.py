@@ -72,6 +72,13 @@ class PredicateBinder:
             scan = alias or self._subject(_TOUCH_SUBJECTS, scope, call.span, name)
             self._allowed(scan, _TOUCH_SUBJECTS, call.span, name)
             glob = self.x.text_constant(args[0], scope, name)
+            if not glob.strip("/"):
+                raise self.error(
+                    "empty_pattern",
+                    "touches needs a path or glob",
+                    args[0].span,
+                    "such as 'src/**'",
+                )
             return bound.TouchMatch(
                 scan, self.x.glob(glob, args[0].span), patterns.glob_prefix(glob), text
             )

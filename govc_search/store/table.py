@@ -460,11 +460,14 @@ def _configure(
         ("autoload_known_extensions", False),
         ("python_enable_replacements", False),
         ("enable_external_access", False),
+        # Division by zero ends a statement, for numbers of every kind.
+        ("ieee_floating_point_ops", False),
     ]
     if threads is not None:
         settings.insert(0, ("threads", threads))
     for name, value in settings:
-        connection.execute(f"SET {name} = $1", [value])
+        # For the cursors too, not for this connection alone.
+        connection.execute(f"SET GLOBAL {name} = $1", [value])
     connection.execute("SET lock_configuration = true")
 
 
