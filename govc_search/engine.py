@@ -26,7 +26,7 @@ from govc_search.indexer.pipeline import (
 )
 from govc_search.indexer.text import TextIndex
 from govc_search.indexer.views import Feeder, catch_up
-from govc_search.ql.box import to_gql
+from govc_search.ql.box import errors_in_box, to_gql
 from govc_search.ql.execute import Snapshot, run
 from govc_search.ql.protocols import Ids
 from govc_search.ql.result import Result
@@ -40,12 +40,14 @@ from govc_search.store.log import Log
 from govc_search.store.manifest import DataDirectory
 from govc_search.store.table import Table
 
-__all__ = ["Engine", "IndexReport", "Progress", "Status", "open_engine", "to_gql"]
+__all__ = ["Engine", "IndexReport", "Progress", "Status", "errors_in_box", "open_engine", "to_gql"]
 
 # The views, by the names of their directories.
 PARTS = ("table", "text")
 _LONGEST = 366 * 86_400.0
 _WAIT_SECONDS = 0.1
+# Repositories that a message names.
+_SHOWN = 5
 
 Tell = Callable[[Progress], None] | None
 
@@ -332,7 +334,8 @@ class Engine:
     def search(self, words: str, *, limit: int = 10) -> Result:
         """Returns what the search box finds: words and qualifiers, best first."""
         gql, params = to_gql(words, limit)
-        return self.query(gql, params)
+        with errors_in_box(words, gql):
+            return self.query(gql, params)
 
     def commit(self, revision: str, repo: str | None = None) -> list[dict[str, Any]]:
         """Returns the commits that a revision names, one for each repository that knows it.
@@ -470,8 +473,10 @@ class _Graph:
             cursor.close()
         return [str(r) for r in rows.column(0).to_pylist()]
 
-    def positions(self, kind: str, revision: str) -> tuple[Ids, tuple[str, ...]]:
-        """Returns the positions in a range, or reachable from a revision, in every repository."""
+    def positions(
+        self, kind: str, revision: str, repos: frozenset[str] | None
+    ) -> tuple[Ids, tuple[str, ...]]:
+        """Returns the positions in a range, or reachable, in these repositories or in every one."""
         graph = self._graphs.at(self._as_of)
         if kind == "reachable" and (
             ".." in revision or revision.startswith("^") or " " in revision.strip()
@@ -479,24 +484,25 @@ class _Graph:
             raise QueryError(
                 "invalid_revision",
                 f"{revision!r} is a range, not a revision",
-                hint="use IN_RANGE for ranges",
+                hint="use IN_RANGE for ranges, and range: in the search box",
             )
         found: list[Ids] = []
-        unknown: list[QueryError] = []
-        warnings: list[str] = []
+        unknown: dict[str, QueryError] = {}
         for repo in self._repos():
+            if repos is not None and repo not in repos:
+                continue
             try:
                 found.append(graph.range(repo, revision))
             except QueryError as e:
                 if e.code != "unknown_revision":
                     raise
-                unknown.append(e)
-                warnings.append(f"{repo}: {e.message}")
+                unknown[repo] = e
         if unknown and not found:
-            raise unknown[0]
+            raise _unknown_to_all(unknown)
         if not found:
             return np.zeros(0, np.uint64), ()
-        return np.concatenate(found).astype(np.uint64), tuple(warnings)
+        warnings = tuple(e.message for e in unknown.values())
+        return np.concatenate(found).astype(np.uint64), warnings
 
     def resolve(self, revision: str, repo: str | None) -> list[int]:
         """Returns the positions that a revision names, one for each repository that knows it."""
@@ -510,16 +516,30 @@ class _Graph:
                     hint="`govc-search status` lists them",
                 )
             return [graph.resolve(repo, revision)]
-        found, error = [], None
+        found: list[int] = []
+        unknown: dict[str, QueryError] = {}
         for name in repos:
             try:
                 found.append(graph.resolve(name, revision))
             except QueryError as e:
                 if e.code != "unknown_revision":
                     raise
-                error = e
+                unknown[name] = e
+        if not found and not unknown:
+            raise QueryError("unknown_revision", f'no revision "{revision}": nothing is indexed')
         if not found:
-            raise error or QueryError(
-                "unknown_revision", f"no revision {revision!r}: nothing is indexed"
-            )
+            raise _unknown_to_all(unknown)
         return found
+
+
+def _unknown_to_all(errors: Mapping[str, QueryError]) -> QueryError:
+    """Returns one error for what none of the repositories asked knows."""
+    (repo, first), *others = errors.items()
+    if not others:
+        return first
+    shown = ", ".join(list(errors)[:_SHOWN]) + (", ..." if len(errors) > _SHOWN else "")
+    return QueryError(
+        "unknown_revision",
+        f"{first.message.partition(f' in {repo}')[0]} in any of {len(errors)} repositories: {shown}",
+        hint=next((e.hint for e in errors.values() if e.hint), None),
+    )

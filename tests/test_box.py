@@ -138,6 +138,8 @@ def test_words_rank_and_all_else_is_newest_first(box: str, order: str) -> None:
         ("a author: b", "missing_value", "author:", "author:linus"),
         ('a "b', "unclosed_quote", '"', "close it"),
         ("a is:merg", "invalid_value", "merg", 'did you mean "merge"?'),
+        ("is:foo", "invalid_value", "foo", "it takes merge"),
+        ("language:c", "unknown_qualifier", "language", 'did you mean "ext:"?'),
         ("has:x", "invalid_value", "x", "trailer"),
         ("hash:xyz", "invalid_value", "xyz", "ref:"),
         ("after:20", "invalid_value", "20", "2024"),

@@ -192,6 +192,7 @@ def test_parameters_are_bound(run: Run) -> None:
         (["query", "SELECT 1", "--set", "deadline"], "usage", "name=value"),
         (["frob"], "usage", "frob"),
         (["search", "autor:x"], "query", 'did you mean "author:"?'),
+        (["search", "race ref:nowhere"], "query", "  race ref:nowhere\n           ^^^^^^^"),
         (["show", "nothing-of-the-kind"], "query", "unknown_revision"),
         (["index", "/nowhere/at/all"], "source", "/nowhere/at/all"),
         (["index", "a", "b", "--name", "x"], "usage", "--name"),

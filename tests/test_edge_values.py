@@ -1,4 +1,4 @@
-# ruff: noqa: S608 - GQL is put together from text, for that is what is tested
+
 """Values at the edge of their types, through every function, operator and cast."""
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from fixtures.repositories import Builder, sharing, tagged
 import govc_search
 from govc_search import Engine
 from govc_search.cli.app import main
-from govc_search.errors import EXIT_STATUS, UsageError
+from govc_search.errors import EXIT_STATUS, QueryError, UsageError
 
 EVERYWHERE = (
     "SELECT repo FROM repos",
@@ -222,3 +222,40 @@ def test_removing_asks_first(
     assert run("repo", "--yes")[0] == EXIT_STATUS["usage"]
     with govc_search.open(filled.directory) as engine:
         assert column(engine, HASHES) == []
+
+
+def test_revisions_are_asked_of_the_repositories_that_can_answer(
+    tmp_path: Path, engine: Engine
+) -> None:
+    for name in ("one", "two", "three"):
+        repo, hashes = small(tmp_path / name, 2)
+        repo.git("tag", f"only-{name}", hashes[0])
+        engine.index(tmp_path / name)
+    known = "SELECT DISTINCT c.repo FROM commits c JOIN changes f USING (hash) WHERE IN_RANGE('only-one..main') AND {}"
+    elsewhere = tuple(f'no revision "only-one" in {name}' for name in ("three", "two"))
+    for condition, warnings in {
+        "TRUE": elsewhere,
+        "c.repo <> 'two'": elsewhere,
+        "c.repo = 'one'": (),
+        "'one' = f.repo": (),
+        "c.repo IN ('one', 'two')": elsewhere[1:],
+        "(c.repo = 'one' OR f.repo = 'two')": elsewhere,
+        "(c.repo = 'one' OR c.repo = 'three') AND f.repo <> 'three'": elsewhere[:1],
+        "c.repo IN ('one', 'two') AND f.repo IN ('one', 'three')": (),
+    }.items():
+        result = engine.query(known.format(condition))
+        assert (list(result), sorted(result.warnings)) == ([("one",)], sorted(warnings)), condition
+    assert engine.search("ref:only-one repo:one repo:two").warnings == elsewhere[1:]
+    for gql, said in {
+        "SELECT hash FROM commits WHERE IN_RANGE('only-one..main') AND repo = 'two'": 'no revision "only-one" in two',
+        "SELECT hash FROM commits WHERE IN_RANGE('main..nope')": 'no revision "nope" in any of 3 repositories: one, three, two',
+        "SELECT hash FROM commits WHERE REACHABLE_FROM('main~9') AND repo <> ''": 'no revision "main~9" in any of 3 repositories: one, three, two',
+    }.items():
+        with pytest.raises(QueryError) as caught:
+            engine.query(gql)
+        assert (caught.value.code, caught.value.message) == ("unknown_revision", said)
+    with pytest.raises(QueryError, match="in any of 3 repositories: one, three, two"):
+        engine.commit("nope")
+    with pytest.raises(QueryError) as caught:
+        engine.search("needle1 ref:nope")
+    assert caught.value.render().splitlines()[1:] == ["  needle1 ref:nope", "              ^^^^"]

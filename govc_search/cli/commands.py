@@ -356,7 +356,7 @@ def _query_text(gql: str | None, file: Path | None) -> str:
 @_with_invocation
 def search(invocation: Invocation, words: tuple[str, ...], limit: int, gql: bool) -> None:
     """Search commits with words and qualifiers, such as author:linus path:drivers/** race."""
-    from govc_search.engine import to_gql
+    from govc_search.engine import errors_in_box, to_gql
 
     text = " ".join(words)
     output = Output(invocation)
@@ -367,7 +367,7 @@ def search(invocation: Invocation, words: tuple[str, ...], limit: int, gql: bool
         return
     marks = (OPEN, CLOSE) if output.is_listing else None
     compiled, params = to_gql(text, limit, marks=marks, plain=marks is None)
-    with _opened(invocation, output) as engine:
+    with _opened(invocation, output) as engine, errors_in_box(text, compiled):
         result = engine.query(compiled, params)
     hits = result.to_arrow()
     if marks is not None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from govc_search.errors import QueryError
+from govc_search.errors import QueryError, Span
 from govc_search.ql.box_terms import QUALIFIERS, Qualifier, Term, parse_box
 
-__all__ = ["QUALIFIERS", "Qualifier", "Term", "parse_box", "quote", "to_gql"]
+__all__ = ["QUALIFIERS", "Qualifier", "Term", "errors_in_box", "parse_box", "quote", "to_gql"]
 
 
 def quote(value: str) -> str:
@@ -47,6 +48,8 @@ class _Values:
 class _Context:
     box: str
     values: _Values
+    # The conditions written so far, each with the place that asked for it.
+    places: list[tuple[str, Span]] = field(default_factory=list)
 
     def error(self, code: str, message: str, term: Term, hint: str | None = None) -> QueryError:
         return QueryError(code, message, hint=hint, span=term.span, source=self.box)
@@ -215,7 +218,7 @@ def _is(context: _Context, term: Term) -> tuple[str, ...]:
             term,
             "subject:revert finds subjects with the word" if value == "revert" else None,
         )
-    raise _unknown_value(context, term, ("merge", "revert", "bot"))
+    raise _unknown_value(context, term, ("merge",))
 
 
 def _has(context: _Context, term: Term) -> tuple[str, ...]:
@@ -331,6 +334,30 @@ def to_gql(
     return "\n".join(lines), context.values.params
 
 
+@contextmanager
+def errors_in_box(text: str, gql: str) -> Iterator[None]:
+    """Gives the errors that the GQL of a box meets their place in the box."""
+    try:
+        yield
+    except QueryError as e:
+        if e.source != gql:
+            raise
+        context = _Context(text, _Values(literals=False))
+        _where(context, parse_box(text))
+        at = -1 if e.span is None else e.span.start
+        span = next(
+            (
+                place
+                for condition, place in context.places
+                for found in re.finditer(re.escape(condition), gql)
+                if found.start() <= at < found.end()
+            ),
+            None,
+        )
+        source = None if span is None else text
+        raise QueryError(e.code, e.message, hint=e.hint, span=span, source=source) from e
+
+
 def _columns(*, ranked: bool, marked: bool, marks: tuple[str, str] | None) -> str:
     extra = "".join(f", {quote(m)}" for m in marks or ())
     names = ("subject", "body") if marks else ("subject",)
@@ -358,11 +385,13 @@ def _where(context: _Context, terms: tuple[Term, ...]) -> tuple[list[str], bool]
     words = [t for t in terms if not t.qualifier and not t.negated and not t.quoted]
     if words:
         where.append(f"SEARCH(c, {context.values.put('words', ' '.join(t.value for t in words))})")
+        context.places.append((where[0], Span(words[0].span.start, words[-1].span.end)))
     groups: dict[str, list[str]] = {}
     for term in terms:
         if term.qualifier == "sort" or term in words:
             continue
         either = _CONDITIONS[term.qualifier or "message"](context, term)
+        context.places.extend((condition, term.span) for condition in either)
         if term.negated:
             where.append(f"NOT {_any(either)}")
         elif term.qualifier in _ONE_OF:

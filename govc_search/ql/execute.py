@@ -159,7 +159,9 @@ def _execute(
     for row_set in plan.row_sets:
         begin = time.perf_counter()
         try:
-            positions, more = snapshot.graph.positions(row_set.kind, row_set.revision)
+            positions, more = snapshot.graph.positions(
+                row_set.kind, row_set.revision, row_set.repos
+            )
         except QueryError as e:
             e.span = e.span or row_set.span
             raise

@@ -47,11 +47,15 @@ class TextScan:
 
 @dataclass(frozen=True, slots=True)
 class RowSet:
-    """A set of positions from the commit graph; its result is the relation `name` (id)."""
+    """A set of positions from the commit graph; its result is the relation `name` (id).
+
+    `repos` are those whose commits the query can show at all, None for any.
+    """
 
     name: str
     kind: str
     revision: str
+    repos: frozenset[str] | None = None
     span: Span = field(default=Span(0, 0), compare=False)
 
 

@@ -13,6 +13,7 @@ from govc_search import textquery
 from govc_search.errors import QueryError
 from govc_search.ql import bound, candidates, patterns
 from govc_search.ql.page import page_of
+from govc_search.ql.pins import pinned
 from govc_search.ql.plan import (
     Access,
     Exactness,
@@ -53,6 +54,7 @@ class _Planner:
         self.text = text
         self.as_of = as_of
         self.count = 0
+        self.repos: dict[bound.Scan, frozenset[str]] = {}
 
     def run(self) -> None:
         for node in bound.walk(self.plan.query):
@@ -64,9 +66,11 @@ class _Planner:
                         LineTest(node.sides, node.mode, node.pattern)
                     )
                 case bound.RevisionMatch() if node not in self.plan.accesses:
-                    scan = RowSet(self._name("g"), node.kind, node.revision, node.span)
+                    repos = self.repos.get(node.scan)
+                    scan = RowSet(self._name("g"), node.kind, node.revision, repos, node.span)
                     self.plan.accesses[node] = Access(Exactness.EXACT, scan)
                 case bound.BoundSelect():
+                    self.repos |= pinned(node)
                     self._line_filters(node)
         for node in bound.walk(self.plan.query):
             if isinstance(node, bound.BoundSelect):

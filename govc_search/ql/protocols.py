@@ -81,8 +81,13 @@ class Text(Protocol):
 class Graph(Protocol):
     """The commit graph at one moment."""
 
-    def positions(self, kind: str, revision: str) -> tuple[Ids, tuple[str, ...]]:
-        """Returns the positions in a range (kind `range`) or reachable, with warnings."""
+    def positions(
+        self, kind: str, revision: str, repos: frozenset[str] | None
+    ) -> tuple[Ids, tuple[str, ...]]:
+        """Returns the positions in a range (kind `range`) or reachable, with warnings.
+
+        Only `repos` are asked, or all where that is None.
+        """
 
 
 class Cursor(Protocol):
