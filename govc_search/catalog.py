@@ -60,6 +60,8 @@ class Function:
     # A constant integer argument may not exceed this: (argument, limit).
     bounded: tuple[int, int] | None = None
     fault: str = "error"
+    # SQL of how many bytes it makes at most, where a few such calls could take all memory.
+    size: str = ""
 
     @property
     def signature(self) -> str:
@@ -90,9 +92,9 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("left", "TEXT INTEGER", TEXT, "the first characters"),
     _f("right", "TEXT INTEGER", TEXT, "the last characters"),
     _f("substr", "TEXT INTEGER INTEGER?", TEXT, "part of a text, from 1", aliases=("substring",)),
-    _f("replace", "TEXT TEXT TEXT", TEXT, "with every occurrence replaced"),
+    _f("replace", "TEXT TEXT TEXT", TEXT, "with every occurrence replaced", size="strlen({0}) * strlen({2})"),
     _f("split_part", "TEXT TEXT INTEGER", TEXT, "the n-th part between separators"),
-    _f("split", "TEXT TEXT", TEXTS, "the parts between separators", "string_split({0}, {1})", aliases=("string_split",)),
+    _f("split", "TEXT TEXT", TEXTS, "the parts between separators", "string_split({0}, {1})", aliases=("string_split",), size="CASE WHEN {1} = '' THEN 100 * strlen({0}) ELSE 0 END"),
     _f("strpos", "TEXT TEXT", INTEGER, "where a text begins in another, from 1; 0 if nowhere", aliases=("instr",)),
     _f("reverse", "TEXT", TEXT, "backwards"),
     _f("concat", "ANY...", TEXT, "joined together; NULLs are left out"),
@@ -100,7 +102,7 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("lpad", "TEXT INTEGER TEXT", TEXT, "padded at the left to a length", bounded=(1, 10_000)),
     _f("rpad", "TEXT INTEGER TEXT", TEXT, "padded at the right to a length", bounded=(1, 10_000)),
     _f("regexp_extract", "TEXT PATTERN GROUP?", TEXT, "what a regular expression (or its group) matched"),
-    _f("regexp_replace", "TEXT PATTERN TEXT", TEXT, "with every match of a regular expression replaced", "regexp_replace({0}, {1}, {2}, 'g')"),
+    _f("regexp_replace", "TEXT PATTERN TEXT", TEXT, "with every match of a regular expression replaced", "regexp_replace({0}, {1}, {2}, 'g')", size="(strlen({0}) + 1) * strlen({2})"),
     _f("starts_with", "TEXT TEXT", BOOLEAN, "begins with"),
     _f("ends_with", "TEXT TEXT", BOOLEAN, "ends with", "suffix({0}, {1})"),
     _f("levenshtein", "TEXT TEXT", INTEGER, "edit distance of two texts"),
@@ -129,7 +131,7 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("list_position", "LIST ANY", INTEGER, "where the list holds the value, from 1"),
     _f("list_distinct", "LIST", "=0", "without repeats, in no order"),
     _f("list_sort", "LIST", "=0", "in order"),
-    _f("array_to_string", "LIST SEPARATOR", TEXT, "the items joined with a separator", "CASE WHEN len({0}) = 0 THEN '' ELSE list_aggr(CAST({0} AS VARCHAR[]), 'string_agg', {1}) END"),
+    _f("array_to_string", "LIST SEPARATOR", TEXT, "the items joined with a separator", "CASE WHEN len({0}) = 0 THEN '' ELSE list_aggr(CAST({0} AS VARCHAR[]), 'string_agg', {1}) END", size="len({0}) * (strlen({1}) + 50)"),
     _f("unnest", "LIST", "ANY", "a row for each item"),
     # Time
     _f("now", "", TIMESTAMP, "this moment, UTC", "$now"),

@@ -220,3 +220,20 @@ def test_nesting_does_not_multiply(engine: Engine, open_: str, close: str) -> No
         else:
             code = "none"
         assert (code == "cast_failed") == ("CAST" in inner), gql
+
+
+@pytest.mark.parametrize(
+    ("open_", "close"),
+    [
+        ("replace(", ", 'x', 'xxxxxxxxxxxxxxxxxxxx')"),
+        ("regexp_replace(", ", 'x', '\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0')"),
+        ("array_to_string(split(", f", ''), '{'x' * 900}')"),
+    ],
+)
+def test_short_texts_do_not_become_all_memory(engine: Engine, open_: str, close: str) -> None:
+    for inner in ("'xxxxxxxxxx'", "left(subject, 10) || 'xxxxx'"):
+        gql = f"SELECT length({open_ * 12}{inner}{close * 12}) FROM commits WHERE is_root"
+        with pytest.raises(QueryError) as caught:
+            engine.query(gql)
+        assert caught.value.code == "invalid_argument"
+        assert "100 million bytes" in (caught.value.hint or "")

@@ -116,11 +116,13 @@ class Fault:
     """What becomes of values that an expression cannot be computed from.
 
     `kind`: error, null (it is NULL then), or zero (a division: NULL by zero, else an error). In
-    the message of `error` `{0}`, `{1}`, ... stand for the arguments.
+    the message of `error` `{0}`, `{1}`, ... stand for the arguments. `size` is SQL of how many
+    bytes there may be, of which too many are an error as well.
     """
 
     kind: str
     error: QueryError | None = None
+    size: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,8 +131,13 @@ class CallBinder:
         # A pattern is bound as something else than was written.
         told = [i for i, kind in enumerate(function.args[: len(args)]) if kind != "PATTERN"]
         shown = ", ".join(f"{{{i}}}" for i in [*told, *range(len(function.args), len(args))])
-        refused = self.error("invalid_argument", f"{function.name} cannot take {shown}", span)
-        return bound.Fault(function.fault, refused)
+        refused = self.error(
+            "invalid_argument",
+            f"{function.name} cannot take {shown}",
+            span,
+            "a text of more than 100 million bytes is not made" if function.size else None,
+        )
+        return bound.Fault(function.fault, refused, function.size)
 
     def _arity(self, function: catalog.Function, count: int, call: ast.Call) -> None:
         low = len(function.args) - function.optional

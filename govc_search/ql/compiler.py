@@ -359,7 +359,7 @@ class _Compiler:
         if faults.VALUES in self.checks or fault.kind in self.checks:
             sql = faults.checked(expr, fault, args, self.site(expr), self.checks)
         else:
-            sql = faults.once(expr.sql, args)
+            sql = faults.once(faults.limited(expr), args)
         return faults.in_range(expr.type, sql)
 
     def site(self, expr: bound.Apply | bound.Subquery) -> int:

@@ -14,7 +14,17 @@ from typing import Final
 from govc_search.errors import QueryError
 from govc_search.ql import bound
 
-__all__ = ["ROWS", "VALUES", "ZERO", "checked", "in_range", "next_checks", "once", "raising"]
+__all__ = [
+    "ROWS",
+    "VALUES",
+    "ZERO",
+    "checked",
+    "in_range",
+    "limited",
+    "next_checks",
+    "once",
+    "raising",
+]
 
 # What a statement can be checked for.
 ZERO: Final = "zero"
@@ -28,6 +38,7 @@ _ZONE: Final = re.compile(r"Unknown TimeZone '(.*)'!")
 # What is written twice is computed twice, and twice as long at every level of nesting.
 _SHORT: Final = 200
 _SHOWN: Final = 60
+_LONGEST_TEXT: Final = 100_000_000
 
 # Years 1 to 9999, and clocks that nanoseconds of 64 bits can tell.
 _RANGES: Final = {
@@ -42,6 +53,19 @@ def once(sql: str, args: Sequence[str]) -> str:
     if all(len(a) <= _SHORT or sql.count(f"{{{i}}}") < 2 for i, a in enumerate(args)):
         return sql.format(*args)
     return _lambda(sql.format(*map(_given, range(len(args)))), dict(enumerate(args)))
+
+
+def limited(expr: bound.Apply) -> str:
+    """Returns the SQL of an expression, which fails where it would make too long a text.
+
+    DuckDB counts the texts that functions make against no limit of its own.
+    """
+    if expr.fault is None or not expr.fault.size:
+        return expr.sql
+    fails = "CAST(CAST('too long' AS BIGINT) AS VARCHAR)"
+    if expr.type.endswith("[]"):
+        fails = f"[{fails}]"
+    return f"CASE WHEN {expr.fault.size} > {_LONGEST_TEXT} THEN {fails} ELSE {expr.sql} END"
 
 
 def in_range(kind: str, sql: str) -> str:
@@ -61,7 +85,7 @@ def checked(
         if not isinstance(a, bound.Constant)
     }
     names = [_given(i) if i in given else sql for i, sql in enumerate(args)]
-    body = expr.sql.format(*names)
+    body = limited(expr).format(*names)
     by_zero = f"{names[1]} = 0" if fault.kind == ZERO else ""
     if by_zero and ZERO in checks:
         body = f"CASE WHEN {by_zero} THEN NULL ELSE {body} END"

@@ -107,7 +107,11 @@ def _reading_failed(error: Exception) -> Exception:
     if isinstance(error, duckdb.InterruptException):
         return DeadlineError("interrupted", "the query was interrupted")
     if isinstance(error, duckdb.OutOfMemoryException):
-        return QueryError("out_of_memory", f"the query needs too much memory: {text}")
+        return QueryError(
+            "out_of_memory",
+            "the query needs more memory than it may have",
+            hint="narrow it, or raise the setting table_memory_bytes",
+        )
     if isinstance(error, duckdb.FatalException | duckdb.IOException):
         return StoreError("table_damaged", f"the table cannot be read: {text}")
     return QueryError("evaluation_failed", text)
