@@ -152,6 +152,14 @@ def test_casts_take_any_values_or_say_where_not(engine: Engine, kind: str) -> No
                 assert outcome(engine, attempt) in {None, "type_mismatch"}
 
 
+def test_no_value_passes_for_what_checks_say(engine: Engine) -> None:
+    for text in ("gql_fault 0", "gql_ 0", "gql_fault zero"):
+        gql = "SELECT 1 WHERE CAST($v || '' AS BOOLEAN)"
+        with pytest.raises(QueryError) as caught:
+            engine.query(gql, {"v": text})
+        assert caught.value.message == f"'{text}' cannot be cast to BOOLEAN"
+
+
 # Where in a query an expression stands, each alone in needing its own way to be found.
 PLACES = [
     "SELECT {} FROM commits c",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from typing import TYPE_CHECKING
 
 from govc_search import catalog
 from govc_search.errors import Span
-from govc_search.ql import ast, bound, times
+from govc_search.ql import ast, bound, patterns, times
 from govc_search.ql.arithmetic import NUMBERS, TIMES
 from govc_search.ql.predicates import PredicateBinder
 
@@ -97,6 +98,8 @@ class CallBinder:
                 call.span, "use unnest in a sub-query",
             )  # fmt: skip
         self.rows_made += function.name == "unnest"
+        if function.name == "regexp_replace":
+            self._check_replacement(args, call.args[2].span)
         args = self._alike(function, args, call.span)
         returns = self._returns(function, args)
         holes = ", ".join(f"{{{i}}}" for i in range(len(args)))
@@ -223,6 +226,22 @@ class CallBinder:
                 "invalid_interval", f"{function.name} takes months or days, not both", span,
                 "write '2 months' or '60 days'",
             )  # fmt: skip
+
+    def _check_replacement(self, args: list[bound.Expr], span: Span) -> None:
+        pattern, replacement = args[1:]
+        if not isinstance(pattern, bound.Constant) or not isinstance(replacement, bound.Constant):
+            return
+        count = patterns.groups(str(pattern.value))
+        for named in re.findall(r"\\(.?)", str(replacement.value), re.DOTALL):
+            if named != "\\" and not (
+                named.isdecimal() and named.isascii() and int(named) <= count
+            ):
+                raise self.error(
+                    "invalid_argument",
+                    f"the replacement has '\\{named}', which stands for nothing in the pattern",
+                    span,
+                    r"\1 is the first group, \0 the whole match, \\ a backslash",
+                )
 
     def _whole(self, function: catalog.Function, value: bound.Expr, span: Span) -> bound.Expr:
         if not isinstance(value, bound.Constant):

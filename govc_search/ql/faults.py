@@ -8,6 +8,7 @@ either is NULL or raises an error of our own, which says where it stands and wha
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Sequence
 from typing import Final
 
@@ -31,7 +32,8 @@ ZERO: Final = "zero"
 VALUES: Final = "values"
 ROWS: Final = "rows"
 
-_MARK: Final = "gql_fault"
+# Nobody's data can look like it.
+_MARK: Final = f"gql_{secrets.token_hex(8)}"
 _BY_ZERO: Final = f"{_MARK} {ZERO}"
 _SAID: Final = re.compile(rf"Could not convert string '({_MARK} [^']*)' to BOOL")
 _ZONE: Final = re.compile(r"Unknown TimeZone '(.*)'!")

@@ -12,6 +12,7 @@ __all__ = [
     "check",
     "glob",
     "glob_prefix",
+    "groups",
     "is_by_line",
     "like_pieces",
     "regex",
@@ -61,6 +62,12 @@ def regex(pattern: str, *, ignore_case: bool = False, by_line: bool = False) -> 
     result = ("(?im)" if ignore_case else "(?m)") + out
     check(result)
     return result
+
+
+def groups(pattern: str) -> int:
+    """Returns how many groups an RE2 pattern made here has that a replacement may name."""
+    plain = re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", "x", pattern, flags=re.DOTALL)
+    return len(re.findall(r"\((?!\?)|\(\?P?<", plain))
 
 
 def check(pattern: str) -> None:
