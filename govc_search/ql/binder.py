@@ -14,6 +14,7 @@ from typing import TypeGuard
 from govc_search import catalog
 from govc_search.errors import QueryError, Span
 from govc_search.ql import ast, bound, names, parser
+from govc_search.ql.grouping import check_grouped
 from govc_search.settings import Settings
 
 __all__ = ["Binder", "Scope"]
@@ -207,12 +208,13 @@ class Binder:
             tuple(names), tuple(exprs), relation, where, group,
             select.group_all, having, qualify, select.distinct,
         )  # fmt: skip
-        grouped = group or having is not None or any(map(bound.has_aggregate, exprs))
-        if grouped and not select.group_all:
-            for expr, span in zip(exprs, spans, strict=True):
-                self._check_grouped(expr, group, span)
-            if having is not None and select.having is not None:
-                self._check_grouped(having, group, select.having.span)
+        if result.is_grouped and not select.group_all:
+            checked = list(zip(exprs, spans, strict=True))
+            for clause, written in ((having, select.having), (qualify, select.qualify)):
+                if clause is not None and written is not None:
+                    checked.append((clause, written.span))
+            for expr, span in checked:
+                check_grouped(expr, group, scope.relations, span, self.error)
         return result, scope
 
     def _where(self, where: ast.Expr, scope: Scope) -> tuple[bound.Expr, ...]:
@@ -276,24 +278,6 @@ class Binder:
             )
         return number - 1
 
-    def _check_grouped(self, expr: bound.Expr, group: tuple[bound.Expr, ...], span: Span) -> None:
-        if expr in group or isinstance(expr, bound.Aggregate | bound.Constant | bound.Output):
-            return
-        if isinstance(expr, bound.WindowCall | bound.Subquery):
-            return
-        if isinstance(expr, bound.Column | bound.Score):
-            name = expr.column.name if isinstance(expr, bound.Column) else "score()"
-            raise self.error(
-                "not_grouped",
-                f'"{name}" is neither grouped nor aggregated',
-                span,
-                f"add it to GROUP BY, or use any_value({name})",
-            )
-        if isinstance(expr, bound.LineMatch | bound.TouchMatch | bound.RevisionMatch):
-            raise self.error("not_grouped", f"{expr.text} is neither grouped nor aggregated", span)
-        for child in bound.operands(expr):
-            self._check_grouped(child, group, span)
-
     def _order(
         self, query: ast.Query, body: bound.Body, scope: Scope | None
     ) -> tuple[bound.OrderKey, ...]:
@@ -326,8 +310,8 @@ class Binder:
         if result in body.exprs:
             i = body.exprs.index(result)
             return bound.Output(i, body.types[i])
-        if body.group_by or body.having is not None or any(map(bound.has_aggregate, body.exprs)):
-            self._check_grouped(result, body.group_by, expr.span)
+        if body.is_grouped and not body.group_all:
+            check_grouped(result, body.group_by, scope.relations, expr.span, self.error)
         elif bound.has_aggregate(result) and not body.group_all:
             raise self.error(
                 "aggregate_place", "ORDER BY takes no aggregate where nothing is grouped", expr.span

@@ -18,6 +18,7 @@ __all__ = [
     "LIKES",
     "MATCHES",
     "STARTS_WITH",
+    "UNNEST",
     "Aggregate",
     "Apply",
     "Body",
@@ -47,7 +48,7 @@ __all__ = [
     "TextMatch",
     "WindowCall",
     "constant",
-    "has_aggregate", "has_window", "joint_type",
+    "has_aggregate", "has_window", "is_constant", "joint_type",
     "operands",
     "walk",
 ]  # fmt: skip
@@ -59,6 +60,8 @@ STARTS_WITH = "starts_with({0}, {1})"
 LIKES = tuple(
     f"({{0}} {word} {{1}}{escape})" for word in ("LIKE", "ILIKE") for escape in ("", " ESCAPE {2}")
 )
+# What makes rows of one.
+UNNEST = "unnest({0})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +338,17 @@ class BoundSelect:
         """Returns the GQL type of each result column."""
         return tuple(e.type for e in self.exprs)
 
+    @property
+    def is_grouped(self) -> bool:
+        """Returns whether a result row is made of several rows."""
+        asked = (*self.exprs, *(e for e in (self.having, self.qualify) if e is not None))
+        return bool(
+            self.group_by
+            or self.group_all
+            or self.having is not None
+            or any(map(has_aggregate, asked))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class BoundValues:
@@ -408,6 +422,13 @@ def joint_type(types: Iterable[str]) -> str:
     kinds = set(types) - {"NULL"}
     wide = kinds & {"DOUBLE", "TIMESTAMP"} or kinds - {"ANY"} or kinds
     return min(wide, default="NULL")
+
+
+def is_constant(expr: Expr) -> bool:
+    """Returns whether an expression is the same for every row."""
+    if isinstance(expr, Apply):
+        return expr.sql != UNNEST and all(map(is_constant, expr.args))
+    return isinstance(expr, Constant)
 
 
 def has_aggregate(expr: Expr) -> bool:

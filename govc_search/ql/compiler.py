@@ -139,7 +139,7 @@ class _Compiler:
 
     def order(self, keys: tuple[bound.OrderKey, ...]) -> str:
         # A constant orders nothing, and its SQL would be taken for a position.
-        shown = [self.order_key(k) for k in keys if not isinstance(k.expr, bound.Constant)]
+        shown = [self.order_key(k) for k in keys if not bound.is_constant(k.expr)]
         return f" ORDER BY {', '.join(shown)}" if shown else ""
 
     def ties(self, select: bound.BoundSelect) -> str:
@@ -183,7 +183,7 @@ class _Compiler:
             keys = [
                 str(select.exprs.index(g) + 1) if g in select.exprs else self.expr(g)
                 for g in select.group_by
-                if not isinstance(g, bound.Constant)
+                if not bound.is_constant(g)
             ]
             tail += f" GROUP BY {', '.join(keys) or '()'}"
             if not keys:
