@@ -1,4 +1,3 @@
-
 """Values at the edge of their types, through every function, operator and cast."""
 
 from __future__ import annotations
