@@ -14,7 +14,7 @@ from typing import Final
 
 import pyarrow as pa
 
-__all__ = ["GENERATED", "TEST", "VENDORED", "language_named", "languages"]
+__all__ = ["GENERATED", "TEST", "VENDORED", "language_named", "language_names", "languages"]
 
 # Of suffixes that several languages share, and of some that Pygments does not know.
 _MEANT: Final[Mapping[str, str]] = {
@@ -139,6 +139,11 @@ def _aliases() -> dict[str, str]:
             if language in known.values():
                 known.setdefault(alias.lower(), language)
     return known
+
+
+def language_names() -> tuple[str, ...]:
+    """Returns all names and short forms that `language_named` knows, in lower case."""
+    return tuple(_aliases())
 
 
 def language_named(name: str) -> str | None:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
+from govc_search import filekinds
 from govc_search.errors import QueryError, Span
 from govc_search.ql.box_terms import QUALIFIERS, Qualifier, Term, parse_box
 
@@ -119,12 +120,16 @@ def _ext(context: _Context, term: Term) -> tuple[str, ...]:
 
 
 def _lang(context: _Context, term: Term) -> tuple[str, ...]:
-    raise context.error(
-        "unsupported_qualifier",
-        '"lang:" cannot be answered: the language of files is not indexed',
-        term,
-        "ext: asks for the extension",
-    )
+    language = filekinds.language_named(term.value)
+    if language is None:
+        near = difflib.get_close_matches(term.value.lower(), filekinds.language_names(), 1)
+        raise context.error(
+            "invalid_value",
+            f'no language "{term.value}"',
+            term,
+            f'did you mean "{near[0]}"?' if near else "ext: asks for the extension",
+        )
+    return (_CHANGE.format(f" AND f.language = {context.put(term, language)}"),)
 
 
 def _hash(context: _Context, term: Term) -> tuple[str, ...]:
@@ -207,18 +212,14 @@ def _words_in(column: str) -> _Condition:
     return condition
 
 
+_MARKS: Final = ("merge", "revert", "bot")
+
+
 def _is(context: _Context, term: Term) -> tuple[str, ...]:
     value = term.value.lower()
-    if value == "merge":
-        return ("c.is_merge",)
-    if value in ("revert", "bot"):
-        raise context.error(
-            "unsupported_qualifier",
-            f'"is:{value}" cannot be answered: whether a commit is one is not indexed',
-            term,
-            "subject:revert finds subjects with the word" if value == "revert" else None,
-        )
-    raise _unknown_value(context, term, ("merge",))
+    if value not in _MARKS:
+        raise _unknown_value(context, term, _MARKS)
+    return (f"c.is_{value}",)
 
 
 def _has(context: _Context, term: Term) -> tuple[str, ...]:
@@ -228,6 +229,7 @@ def _has(context: _Context, term: Term) -> tuple[str, ...]:
 
 
 # The two columns make the join: a hash may be in several repositories.
+_CHANGE: Final = "EXISTS (SELECT 1 FROM changes f WHERE f.repo = c.repo AND f.hash = c.hash{})"
 _TRAILER: Final = "EXISTS (SELECT 1 FROM trailers t WHERE t.repo = c.repo AND t.hash = c.hash{})"
 
 
@@ -305,8 +307,7 @@ def to_gql(
     leaves the subject as it is.
 
     Raises QueryError with the place in the box: empty_search, unclosed_quote,
-    unknown_qualifier, missing_value, invalid_value, duplicate_qualifier,
-    unsupported_qualifier, nothing_to_rank.
+    unknown_qualifier, missing_value, invalid_value, duplicate_qualifier, nothing_to_rank.
     """
     terms = parse_box(text)
     if not terms:

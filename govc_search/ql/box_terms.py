@@ -46,9 +46,7 @@ QUALIFIERS: Final[tuple[Qualifier, ...]] = (
         "path", "path:drivers/**", "a changed path, old or new: a glob, a file or a directory"
     ),
     Qualifier("ext", "ext:c", "a changed path ends in this extension"),
-    Qualifier(
-        "lang", "lang:python", "refused, for languages are not indexed: ext: asks for extensions"
-    ),
+    Qualifier("lang", "lang:python", "a changed file is in this language, by its name"),
     Qualifier("hash", "hash:e83c5163", "commit hash or its beginning"),
     Qualifier("ref", "ref:v6.1", "reachable from a branch, tag or other revision"),
     Qualifier("range", "range:v6.0..v6.1", "in a revision range, as git has them"),
@@ -59,7 +57,11 @@ QUALIFIERS: Final[tuple[Qualifier, ...]] = (
     Qualifier("changed", "changed:malloc", "some added or removed line contains the text"),
     Qualifier("message", "message:race", "the words, in order, in the message"),
     Qualifier("subject", "subject:race", "the words, in order, in the subject"),
-    Qualifier("is", "is:merge", "merge; revert and bot are refused, for they are not indexed"),
+    Qualifier(
+        "is",
+        "is:merge",
+        "merge, revert (takes another commit back) or bot (a program is the author)",
+    ),
     Qualifier("has", "has:trailer", "the message has trailers"),
     Qualifier("trailer", "trailer:Fixes=e83c51", "a trailer by key, and a part of its value"),
     Qualifier("sort", "sort:newest", "newest, oldest or relevance"),
@@ -79,7 +81,7 @@ _MEANT: Final[Mapping[str, str]] = MappingProxyType(
         "filename": "path",
         "dir": "path",
         "extension": "ext",
-        "language": "ext",
+        "language": "lang",
         "branch": "ref",
         "tag": "ref",
         "rev": "ref",
