@@ -44,6 +44,12 @@ class Section:
         """Adds a row."""
         self.figures.append(Figure(cells, met))
 
+    def markdown(self) -> str:
+        """Returns the section as Markdown."""
+        out = [f"## {self.title}", "", *_table(self)]
+        out += [line for note in self.notes for line in ("", note)]
+        return "\n".join(out)
+
     @property
     def missed(self) -> list[Figure]:
         """Returns the figures that miss their target."""
@@ -70,8 +76,7 @@ class Report:
             out += ["", "Missed:", ""]
             out += [f"- {s.title}: {': '.join(_cell(c) for c in f.cells if c)}" for s, f in missed]
         for section in self.sections:
-            out += ["", f"## {section.title}", "", *_table(section)]
-            out += [line for note in section.notes for line in ("", note)]
+            out += ["", section.markdown()]
         return "\n".join(out) + "\n"
 
     def keep(self, directory: Path) -> Path:

@@ -17,6 +17,7 @@ from rich.markdown import Markdown
 
 import govc_search
 from bench.gitview import GitFailedError, GitView
+from bench.golden_searches import measure_golden_searches
 from bench.measure_index import measure_index
 from bench.measure_questions import measure_questions
 from bench.measure_ranking import measure_ranking
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with govc_search.open(data, create=False) as engine:
                 report.sections += measure_questions(view, engine, options.seed, tell)
                 report.sections += measure_ranking(view, engine, options.seed, tell)
+                golden = measure_golden_searches(engine)
+                report.sections += [golden] if golden is not None else []
     except (GovcSearchError, GitFailedError) as error:
         console.print(f"bench.run: {error}", markup=False)
         return 2
