@@ -21,7 +21,8 @@ commonest() {
 
 heading "Index $repository"
 rm -rf .demo
-"${search[@]}" index "$repository"
+# 7: done, but for commits of which something is missing; they were named.
+"${search[@]}" index "$repository" || { status=$?; ((status == 7)) || exit "$status"; }
 
 word=$(value "SELECT subject FROM commits WHERE NOT is_merge ORDER BY position DESC LIMIT 2000" |
   tr '[:upper:]' '[:lower:]' | commonest '[a-z]{5,}' fix)

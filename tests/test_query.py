@@ -87,7 +87,9 @@ def test_queries(engine: Engine, update_golden: bool) -> None:
         if explained and not block.query.upper().startswith("EXPLAIN"):
             parts = {"plan": explained, **parts}
         if "SCORE" not in block.query and "plan (" not in rows[0]:
-            assert text_of(engine, block.query, params, indexes=False) == rows, block
+            # Only an index knows which words there are to look for in place of others.
+            same = [row for row in rows if " occurs nowhere: looked for " not in row]
+            assert text_of(engine, block.query, params, indexes=False) == same, block
         return parts
 
     check(GOLDEN / "queries.txt", answer, update=update_golden)

@@ -288,12 +288,12 @@ class Planner:
         out: dict[str, tuple[str, ...]] = {}
         for leaf in _fuzzy(node):
             fields = [field for field in leaf.fields if field in FIELDS[self._table]]
+            if any(self._frequency(field, leaf.word) for field in fields):
+                continue
             counts = {
                 word: sum(self._frequency(field, word) for field in fields)
                 for word in self._candidates(leaf)
             }
-            if counts.get(leaf.word):
-                continue
             found = [word for word in counts if counts[word]]
             found.sort(key=lambda w: (OSA.distance(leaf.word, w), -counts[w], w))
             out[leaf.word] = tuple(found)

@@ -32,6 +32,7 @@ from govc_search.settings import Settings
 __all__ = ["Snapshot", "run"]
 
 _CACHED_PLANS = 256
+_SHOWN_WORDS = 3
 _runs = itertools.count()
 
 Params = Mapping[str, object] | Sequence[object] | None
@@ -150,12 +151,15 @@ def _execute(
         hits = _hits(plan.page.scan, plan, snapshot)
         counts[plan.page.scan.name] = len(hits.ids)
         times[plan.page.scan.name] = time.perf_counter() - begin
+        warnings += _corrected(plan.page.scan, snapshot.text)
         return show_page(plan, snapshot.text, hits), warnings, counts, times
     for scan in plan.text_scans:
         begin = time.perf_counter()
         relations[scan.name] = _search(scan, plan, snapshot, lambda: _in_time(until, limit, asked))
         counts[scan.name] = relations[scan.name].num_rows
         times[scan.name] = time.perf_counter() - begin
+        assert snapshot.text is not None
+        warnings += _corrected(scan, snapshot.text)
     for row_set in plan.row_sets:
         begin = time.perf_counter()
         try:
@@ -239,6 +243,15 @@ def _registered(
     finally:
         for own in registered:
             table.unregister_scalar(own)
+
+
+def _corrected(scan: TextScan, text: Text) -> Iterator[str]:
+    """Yields what was looked for in place of words that occur nowhere."""
+    for word, found in text.corrections(scan.table, scan.node).items():
+        if found:
+            shown = ", ".join(f'"{w}"' for w in found[:_SHOWN_WORDS])
+            more = ", ..." if len(found) > _SHOWN_WORDS else ""
+            yield f'"{word}" occurs nowhere: looked for {shown}{more}'
 
 
 def _too_late(limit: float) -> DeadlineError:

@@ -61,6 +61,9 @@ class Text(Protocol):
     ) -> Hits:
         """Returns the hits, all or the first `limit`: by falling score then key, or by key."""
 
+    def corrections(self, table: str, node: textquery.Node) -> Mapping[str, Sequence[str]]:
+        """Returns, for each fuzzy word that occurs nowhere, the words found in its place."""
+
     def pages(self, ids: Sequence[int], addresses: Sequence[Any]) -> Sequence[Any]:
         """Returns what is stored of these commits; `addresses` are those that came with them."""
 
