@@ -2,7 +2,10 @@
 
 The table keeps long text in large compressed blocks, which is right for scans; reading a few
 rows scattered over it costs as much as reading all. Here each text is a zstd frame of its own,
-with a checksum. The files belong to a text index: they are rebuilt with it, and are durable before it commits.
+with a checksum. Short texts alone compress badly, so a dictionary is trained on the first that
+come in number, and kept: frames written before there was one say that they do without.
+
+The files belong to a text index: they are rebuilt with it, and are durable before it commits.
 What a crash leaves behind at their end is harmless: the same text is written again and the later
 one counts.
 """
@@ -28,6 +31,11 @@ Ids = npt.NDArray[np.uint64]
 Sizes = npt.NDArray[np.int64]
 
 _LEVEL: Final = 3
+# Bytes. Twice as large a dictionary makes the frames 1 % smaller and takes twice the time.
+_DICTIONARY: Final = 32 << 10
+_LEAST_SAMPLE: Final = 256 << 10
+_LARGEST_SAMPLE: Final = 2 << 20
+_LONGEST_SAMPLED: Final = 16 << 10
 # `end` is the offset after the frame. A text has two parts; `first` and `second` count their
 # bytes, -1 where there is no such part (0 is one that is empty).
 _RECORD: Final = np.dtype([("id", "<u8"), ("end", "<u8"), ("first", "<i4"), ("second", "<i4")])
@@ -44,6 +52,7 @@ class FrameFile:
         self._what = what
         self._data_file = data_file
         self._index_file = index_file
+        self._dictionary_file = data_file.with_suffix(".dictionary")
         self._pending: list[npt.NDArray[np.void]] = []
         self._frames: list[bytes] = []
         for file in (self._data_file, self._index_file):
@@ -62,6 +71,8 @@ class FrameFile:
         os.truncate(self._index_file, whole * _RECORD.itemsize)
         os.truncate(self._data_file, self._end)
         self._durable = whole
+        self._dictionary = _dictionary(self._dictionary_file)
+        self._trained = False
 
     def add(self, ids: Ids, texts: Iterable[bytes], first: Sizes, second: Sizes) -> None:
         """Adds texts with the sizes of their two parts, -1 for one that is not there."""
@@ -69,7 +80,13 @@ class FrameFile:
             raise StoreError("change_too_large", "a change has more than 2 GiB of lines")
         records = np.zeros(len(ids), _RECORD)
         records["id"], records["first"], records["second"] = ids, first, second
-        compress = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress
+        texts = list(texts)
+        if self._dictionary is None:
+            self._dictionary = _trained(texts)
+            self._trained = self._dictionary is not None
+        compress = zstandard.ZstdCompressor(
+            level=_LEVEL, write_checksum=True, dict_data=self._dictionary
+        ).compress
         ends = []
         for text in texts:
             frame = compress(text)
@@ -83,6 +100,14 @@ class FrameFile:
         """Makes durable what was added: frames first, then the records that name them."""
         if not self._pending:
             return
+        if self._trained and self._dictionary is not None:
+            beside = self._dictionary_file.with_suffix(".new")
+            with beside.open("wb") as out:
+                out.write(self._dictionary.as_bytes())
+                out.flush()
+                os.fsync(out.fileno())
+            beside.replace(self._dictionary_file)
+            self._trained = False
         for file, parts in (
             (self._data_file, self._frames),
             (self._index_file, [records.tobytes() for records in self._pending]),
@@ -105,8 +130,32 @@ class FrameFile:
     def frames(self) -> Frames:
         """Returns the durable texts, to be read by any thread."""
         if self._snapshot is None:
-            self._snapshot = Frames(self._data_file, self._index_file, self._durable, self._what)
+            dictionary = None if self._trained else self._dictionary
+            self._snapshot = Frames(
+                self._data_file, self._index_file, self._durable, self._what, dictionary
+            )
         return self._snapshot
+
+
+def _dictionary(file: Path) -> zstandard.ZstdCompressionDict | None:
+    return zstandard.ZstdCompressionDict(file.read_bytes()) if file.exists() else None
+
+
+def _trained(texts: Sequence[bytes]) -> zstandard.ZstdCompressionDict | None:
+    """Returns a dictionary for texts like these, or None where they are too few."""
+    short: list[bytes | bytearray | memoryview] = [
+        text for text in texts if 0 < len(text) <= _LONGEST_SAMPLED
+    ]
+    size = sum(map(len, short))
+    if size < _LEAST_SAMPLE:
+        return None
+    # Spread over all of them: neighbours are alike.
+    step = max(1, size // _LARGEST_SAMPLE)
+    try:
+        return zstandard.train_dictionary(_DICTIONARY, short[::step], level=_LEVEL)
+    except zstandard.ZstdError:
+        # Nothing in them is alike.
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +171,16 @@ class Read:
 class Frames:
     """The texts that were durable at one moment."""
 
-    def __init__(self, data_file: Path, index_file: Path, count: int, what: str) -> None:
+    def __init__(
+        self,
+        data_file: Path,
+        index_file: Path,
+        count: int,
+        what: str,
+        dictionary: zstandard.ZstdCompressionDict | None,
+    ) -> None:
         self._what = what
+        self._dictionary = dictionary
         records = np.fromfile(index_file, _RECORD, count)
         starts = np.zeros(count, np.uint64)
         starts[1:] = records["end"][:-1]
@@ -157,7 +214,9 @@ class Frames:
         records = self._records[places]
         first, second = records["first"], records["second"]
         sizes = np.maximum(first, 0).astype(np.int64) + np.maximum(second, 0)
-        decompress, data = zstandard.ZstdDecompressor().decompress, memoryview(self._map)
+        plainly = zstandard.ZstdDecompressor().decompress
+        with_dictionary = zstandard.ZstdDecompressor(dict_data=self._dictionary).decompress
+        data = memoryview(self._map)
         texts: list[bytes] = []
         wanted = zip(
             self._starts[places].tolist(), records["end"].tolist(), sizes.tolist(), strict=True
@@ -168,6 +227,8 @@ class Frames:
                 # A frame says itself how much memory it wants.
                 if zstandard.frame_content_size(frame) != size:
                     raise self._damaged(int(ids[rows[len(texts)]]), "the frame is of another size")
+                # The header's lowest bits say whether a dictionary is named.
+                decompress = with_dictionary if frame[4] & 3 else plainly
                 texts.append(decompress(frame))
         except zstandard.ZstdError as error:
             raise self._damaged(int(ids[rows[len(texts)]]), str(error)) from error

@@ -53,7 +53,7 @@ TABLES: Final[Mapping[str, str]] = {
         deletions UINTEGER, is_binary BOOLEAN NOT NULL""",
     "hunks": f"""change_id UBIGINT NOT NULL, hunk UINTEGER NOT NULL, old_start UINTEGER NOT NULL,
         old_lines UINTEGER NOT NULL, new_start UINTEGER NOT NULL, new_lines UINTEGER NOT NULL,
-        heading VARCHAR NOT NULL, removed VARCHAR{_LONG}, added VARCHAR{_LONG}""",
+        heading VARCHAR NOT NULL{_LONG}, removed VARCHAR{_LONG}, added VARCHAR{_LONG}""",
     "trailers": """position UBIGINT NOT NULL, repo VARCHAR NOT NULL,
         hash VARCHAR NOT NULL, key VARCHAR NOT NULL, value VARCHAR NOT NULL,
         name VARCHAR, email VARCHAR, ordinal UINTEGER NOT NULL""",
