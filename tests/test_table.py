@@ -529,6 +529,35 @@ def test_interrupting_a_query(table: Table) -> None:
         assert cursor.query("SELECT 1 AS a").num_rows == 1
 
 
+def test_ctrl_c_stops_a_statement_at_once(table: Table) -> None:
+    running = threading.Event()
+
+    def seen(rows: pa.Array) -> pa.Array:
+        running.set()
+        return pa.array([True] * len(rows))
+
+    def press() -> None:
+        assert running.wait(60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    table.register_scalar("seen", seen, ["BIGINT"], "BOOLEAN")
+    for _ in range(2):
+        running.clear()
+        presser = threading.Thread(target=press)
+        with table.cursor() as cursor:
+            presser.start()
+            # It would take hours, and the database asks nobody meanwhile.
+            with pytest.raises(KeyboardInterrupt):
+                cursor.query(
+                    "SELECT count(*) FROM (SELECT r.range FROM range(300000) r WHERE seen(r.range)) a,"
+                    " range(300000) b, range(300000) c WHERE a.range + b.range = c.range * 7 - 5"
+                )
+        presser.join()
+        with table.cursor() as cursor:
+            assert cursor.query("SELECT 1 AS a").num_rows == 1
+    table.unregister_scalar("seen")
+
+
 def test_readers_see_one_state_while_rows_are_written(table: Table) -> None:
     writer = Writer(table)
     writer.add(*[commit(c) for c in "abc"])

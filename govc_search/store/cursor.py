@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import threading
-from collections.abc import Mapping
-from typing import Any, Final, Self
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, Final, Self, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -13,7 +17,63 @@ from govc_search.errors import DeadlineError, QueryError, StoreError
 
 __all__ = ["Cursor", "reason"]
 
+T = TypeVar("T")
+
 _AGAIN_SECONDS: Final = 0.01
+
+
+class _Beside:
+    """A thread that does what the main thread waits for.
+
+    Ctrl-C strikes the main thread alone, and not while the database has it. The thread is kept,
+    since making one takes longer than a small statement.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def call(self, ask: Callable[[], T], stop: Callable[[], None]) -> T:
+        """Returns what `ask` returns; on Ctrl-C `stop` is called, and what runs ends first."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._work, name="statements", daemon=True)
+            self._thread.start()
+            # A thread that outlives the interpreter keeps the database's library from ending.
+            atexit.register(self._end, self._thread)
+        outcome: SimpleQueue[Future[T]] = SimpleQueue()
+
+        def run() -> None:
+            future: Future[T] = Future()
+            try:
+                future.set_result(ask())
+            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+                future.set_exception(error)
+            outcome.put(future)
+
+        try:
+            self._calls.put(run)
+            return outcome.get().result()
+        except KeyboardInterrupt:
+            stop()
+            # What was handed over has ended when this is reached.
+            ended = threading.Event()
+            self._calls.put(ended.set)
+            while not ended.is_set():
+                with contextlib.suppress(KeyboardInterrupt):
+                    ended.wait()
+            raise
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+            del call
+
+    def _end(self, thread: threading.Thread) -> None:
+        self._calls.put(None)
+        thread.join(1)
+
+
+_beside: Final = _Beside()
 
 
 class Cursor:
@@ -33,9 +93,20 @@ class Cursor:
     ) -> pa.Table:
         """Returns the whole result of a SELECT in its own read-only transaction.
 
-        `parameters` are bound as `$name`, `relations` are tables under generated names. Raises
-        DeadlineError `interrupted`, and QueryError `evaluation_failed` or `out_of_memory`.
+        `parameters` are bound as `$name`, `relations` are tables under generated names. Ctrl-C
+        stops it. Raises DeadlineError `interrupted`, and QueryError `evaluation_failed` or
+        `out_of_memory`.
         """
+        if threading.current_thread() is not threading.main_thread():
+            return self._query(sql, parameters, relations)
+        return _beside.call(lambda: self._query(sql, parameters, relations), self.interrupt)
+
+    def _query(
+        self,
+        sql: str,
+        parameters: Mapping[str, object] | None,
+        relations: Mapping[str, pa.Table] | None,
+    ) -> pa.Table:
         named = relations or {}
         self._start()
         try:
