@@ -27,9 +27,11 @@ from govc_search.indexer.pipeline import (
 from govc_search.indexer.text import TextIndex
 from govc_search.indexer.views import Feeder, catch_up
 from govc_search.ql.box import errors_in_box, to_gql
+from govc_search.ql.completion import Candidate, Indexed, complete, complete_words
 from govc_search.ql.execute import Snapshot, run
 from govc_search.ql.protocols import Ids
 from govc_search.ql.result import Result
+from govc_search.ql.tokens import Token, cut, tokens
 from govc_search.readers import Readers
 from govc_search.settings import Settings
 from govc_search.status import Status
@@ -40,7 +42,22 @@ from govc_search.store.log import Log
 from govc_search.store.manifest import DataDirectory
 from govc_search.store.table import Table
 
-__all__ = ["Engine", "IndexReport", "Progress", "Status", "errors_in_box", "open_engine", "to_gql"]
+__all__ = [
+    "Candidate",
+    "Engine",
+    "IndexReport",
+    "Indexed",
+    "Progress",
+    "Status",
+    "Token",
+    "complete",
+    "complete_words",
+    "cut",
+    "errors_in_box",
+    "open_engine",
+    "to_gql",
+    "tokens",
+]
 
 # The views, by the names of their directories.
 PARTS = ("table", "text")

@@ -22,6 +22,7 @@ from fixtures.repositories import Builder
 import govc_search
 from govc_search import errors
 from govc_search.catalog import FUNCTIONS, TABLES, Table
+from govc_search.cli.backslash import COMMANDS
 from govc_search.cli.commands import cli
 from govc_search.errors import EXIT_STATUS, GovcSearchError
 from govc_search.ql.box import QUALIFIERS
@@ -131,12 +132,23 @@ def commands() -> str:
     return "\n\n".join(parts)
 
 
+def shell_commands() -> str:
+    return rows(
+        ("command", "what it does"),
+        [(f"`{c.name} {c.takes}`".replace(" `", "`"), c.help) for c in COMMANDS],
+    )
+
+
 GENERATED: dict[str, dict[str, Callable[[], str]]] = {
     "settings.md": {"settings": settings},
     "tables.md": {"tables": tables},
     "functions.md": {"functions": functions},
     "errors.md": {"exit statuses": exit_statuses},
-    "commands.md": {"qualifiers": qualifiers, "commands": commands},
+    "commands.md": {
+        "qualifiers": qualifiers,
+        "commands": commands,
+        "shell commands": shell_commands,
+    },
 }
 
 
@@ -167,6 +179,7 @@ def test_tables_made_from_the_source_are_up_to_date(page: str, update_docs: bool
         ("function", [(f.name, f.help) for f in FUNCTIONS]),
         ("qualifier", [(q.name, q.help) for q in QUALIFIERS]),
         ("command", [(name, c.help) for name, c in visible()]),
+        ("shell command", [(c.name, c.help) for c in COMMANDS]),
         ("option", [(f"{n} {o.name}", o.help) for n, c in visible() for o in options_of(c)]),
     ],
 )

@@ -61,6 +61,7 @@ CONFINED = {
     "uvicorn": {"server"},
     "sse_starlette": {"server"},
     "click": {"cli"},
+    "prompt_toolkit": {"cli"},
 }
 # Settings come from the environment in one place; child processes are handed theirs in two.
 ENVIRONMENT_READERS = {"cli", "indexer.git_process", "indexer.reader_pool"}

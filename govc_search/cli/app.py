@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -14,8 +13,9 @@ import click
 from govc_search.cli.commands import PROGRAM, cli
 from govc_search.cli.options import Invocation
 from govc_search.cli.output import ReaderLeftError
-from govc_search.cli.terminal import has_colour, say, say_error
-from govc_search.errors import EXIT_STATUS, GovcSearchError, StoreError, UsageError
+from govc_search.cli.report import report
+from govc_search.cli.terminal import say
+from govc_search.errors import EXIT_STATUS
 
 __all__ = ["main"]
 
@@ -47,44 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as leaving:
         # What click makes of a broken pipe to anybody else, such as a git that died.
         if isinstance(leaving.__context__, OSError):
-            return _report(leaving.__context__, invocation)
+            return report(leaving.__context__, invocation)
         return leaving.code if isinstance(leaving.code, int) else 1
     except BaseException as error:  # noqa: BLE001 - panics of the text index are no Exception
-        return _report(error, invocation)
+        return report(error, invocation)
     return status if isinstance(status, int) else 0
-
-
-def _report(error: BaseException, invocation: Invocation) -> int:
-    """Shows an error and returns its exit status."""
-    colour = has_colour(sys.stderr, allowed=invocation.colour)
-    shown = _known(error)
-    if invocation.debug:
-        traceback.print_exception(error)
-    if shown is None:
-        first = str(error).partition("\n")[0]
-        shown = GovcSearchError(
-            "internal",
-            f"{type(error).__name__}: {first}",
-            hint="this is a fault of the program: please report it with the output of --debug",
-        )
-    say_error(shown, colour=colour)
-    return EXIT_STATUS[shown.kind]
-
-
-def _known(error: BaseException) -> GovcSearchError | None:
-    """Returns an error that people can do something about, or None."""
-    if isinstance(error, GovcSearchError):
-        return error
-    if isinstance(error, click.UsageError):
-        context = error.ctx
-        path = context.command_path if context is not None else PROGRAM
-        message = error.format_message().rstrip(".")
-        return UsageError(
-            "invalid_usage", message[:1].lower() + message[1:], hint=f"`{path} --help` tells more"
-        )
-    if isinstance(error, click.ClickException):
-        return UsageError("invalid_usage", error.format_message())
-    if isinstance(error, OSError) and error.strerror:
-        name = f"{error.filename}: " if error.filename else ""
-        return StoreError("system_error", f"{name}{error.strerror.lower()}")
-    return None

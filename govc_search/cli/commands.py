@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from govc_search import __version__
-from govc_search.cli.listing import draw_commit, draw_hits, size_text
+from govc_search.cli.answers import question, show_commits, show_hits, show_rows
+from govc_search.cli.listing import size_text
 from govc_search.cli.options import (
     GqlCommand,
     Invocation,
@@ -25,7 +25,7 @@ from govc_search.cli.options import (
 )
 from govc_search.cli.output import Output
 from govc_search.cli.progress import ProgressView, duration_text
-from govc_search.cli.terminal import CLOSE, OPEN, escape, has_colour, paint, say, say_error
+from govc_search.cli.terminal import escape, has_colour, paint, say, say_error
 from govc_search.errors import EXIT_STATUS, SourceError, UsageError
 from govc_search.settings import SETTINGS, Settings
 
@@ -309,15 +309,8 @@ def query(
     output = Output(invocation)
     with _opened(invocation, output) as engine:
         result = engine.query(text, values, indexes=not no_indexes, timeout=timeout)
-        if output.format == "table" and _EXPLAIN.match(text):
-            with output.opened() as target:
-                target.text("".join(f"{escape(str(line))}\n" for (line,) in result))
-        else:
-            output.table(result.to_arrow())
+        show_rows(text, result, output)
     output.footer(result)
-
-
-_EXPLAIN: Final = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*explain\b", re.DOTALL | re.IGNORECASE)
 
 
 def _query_text(gql: str | None, file: Path | None) -> str:
@@ -365,17 +358,10 @@ def search(invocation: Invocation, words: tuple[str, ...], limit: int, gql: bool
         with output.opened() as target:
             target.text((escape(shown, lines=True) if target.terminal else shown) + "\n")
         return
-    marks = (OPEN, CLOSE) if output.is_listing else None
-    compiled, params = to_gql(text, limit, marks=marks, plain=marks is None)
+    compiled, params = question(text, limit, output)
     with _opened(invocation, output) as engine, errors_in_box(text, compiled):
         result = engine.query(compiled, params)
-    hits = result.to_arrow()
-    if marks is not None:
-        with output.opened() as target:
-            draw_hits(hits, target)
-    else:
-        # A table is to be read: the short hash is enough.
-        output.table(hits.drop_columns(["hash"]) if output.format == "table" else hits)
+    show_hits(result, output)
     output.footer(result)
 
 
@@ -392,16 +378,26 @@ def show(invocation: Invocation, revision: str, repo: str | None) -> None:
     output = Output(invocation)
     with _opened(invocation, output) as engine:
         commits = engine.commit(revision, repo)
-    if output.format != "table":
-        import pyarrow as pa
+    show_commits(commits, output)
 
-        output.table(pa.Table.from_pylist(commits))
-        return
-    with output.opened() as target:
-        for i, commit in enumerate(commits):
-            if i:
-                target.text("\n")
-            draw_commit(commit, target)
+
+# shell
+
+
+@cli.command()
+@shared_options
+@_with_invocation
+def shell(invocation: Invocation) -> None:
+    r"""Ask one question after another, at a prompt or from standard input.
+
+    A statement ends with ";". At the prompt Tab completes, \? lists the commands; statements
+    from standard input are run up to the first error.
+    """
+    from govc_search.cli.shell import Shell
+
+    session = Shell(invocation)
+    with _opened(invocation, Output(invocation)) as engine:
+        session.run(engine)
 
 
 # status

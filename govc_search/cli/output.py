@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from govc_search.cli.options import Invocation
+from govc_search.cli.pager import paged
 from govc_search.cli.progress import duration_text
 from govc_search.cli.render import binary_to_terminal, format_of, is_binary, render
 from govc_search.cli.terminal import Target, has_colour, say
@@ -32,9 +33,13 @@ def cannot_write(name: str, error: OSError) -> UsageError:
 
 
 class Output:
-    """Standard output or a file, as the shared options say."""
+    """Standard output or a file, as the shared options say.
 
-    def __init__(self, invocation: Invocation) -> None:
+    With `paged`, what does not fit on a terminal goes through a pager.
+    """
+
+    def __init__(self, invocation: Invocation, *, paged: bool = False) -> None:
+        self._paged = paged
         path = invocation.output
         self._path = None if path is None or str(path) == "-" else path
         if self._path is not None and not self._path.name:
@@ -60,7 +65,9 @@ class Output:
         """Yields where to write; a file appears under its name when all of it is written."""
         if self._path is None:
             try:
-                yield Target.standard_output(colour=self._colour)
+                target = Target.standard_output(colour=self._colour)
+                with paged(target) if self._paged else nullcontext(target) as target:
+                    yield target
                 sys.stdout.flush()
             except BrokenPipeError:
                 raise ReaderLeftError from None
@@ -96,12 +103,14 @@ class Output:
         colour = has_colour(sys.stderr, allowed=self._colour)
         say(f"warning: {text}", "warning", colour=colour)
 
-    def footer(self, result: Result) -> None:
+    def footer(self, result: Result, *, timing: bool = True) -> None:
         """Says how many rows there were, how long they took and what they are true of."""
         for warning in result.warnings:
             self.warn(warning)
         rows = len(result)
-        text = f"{rows:,} row{'' if rows == 1 else 's'} in {duration_text(result.elapsed)}"
+        text = f"{rows:,} row{'' if rows == 1 else 's'}"
+        if timing:
+            text += f" in {duration_text(result.elapsed)}"
         text += f", as of position {result.as_of:,}"
         if result.truncated:
             text += "; truncated: a limit cut the rest off"
