@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from govc_search.errors import UsageError
-from govc_search.indexer.repository import Repository, is_repository
+from govc_search.indexer.private_view import is_repository
+from govc_search.indexer.repository import Repository
 from govc_search.store.known import Known
 
 __all__ = ["Identity", "check_name", "identify"]

@@ -12,18 +12,17 @@ import fnmatch
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from govc_search.errors import SourceError, StoreError
 from govc_search.indexer.commit_object import parse_commit_object, parse_date
 from govc_search.indexer.git_process import ObjectReader, run_git
+from govc_search.indexer.private_view import Place, broken, locate, make_view, private_directory
 
-__all__ = ["Head", "Ref", "Repository", "is_repository"]
+__all__ = ["Head", "Ref", "Repository"]
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHORT: Final = (b"refs/heads/", b"refs/tags/", b"refs/remotes/", b"refs/")
@@ -64,21 +63,13 @@ class Head:
     hash: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the parts of a repository lie: linked work trees have a directory of their own."""
-
-    git_dir: Path
-    common: Path
-
-
 class Repository:
     """A source repository, open for reading; a context manager that removes its private view."""
 
-    def __init__(self, path: Path, place: _Place, scratch: Path | None) -> None:
+    def __init__(self, path: Path, place: Place, scratch: Path | None) -> None:
         self.path = path
         self.git_dir = place.git_dir
-        self._temporary = _private(scratch)
+        self._temporary = private_directory(scratch)
         root = Path(self._temporary.name)
         self.view = str(root / "view")
         self._walk_view = str(root / "refs")
@@ -105,30 +96,15 @@ class Repository:
         path = Path(path).expanduser()
         try:
             path = path.absolute()
-            return cls(path, _locate(path), scratch)
+            return cls(path, locate(path), scratch)
         except PermissionError as error:
-            raise _broken(path, f"permission denied on {error.filename}") from None
+            raise broken(path, f"permission denied on {error.filename}") from None
         except OSError as error:
-            raise _broken(path, str(error.strerror or error).lower()) from None
+            raise broken(path, str(error.strerror or error).lower()) from None
 
-    def _make_views(self, place: _Place) -> None:
-        root = Path(self.view).parent
+    def _make_views(self, place: Place) -> None:
         for made in (self.view, self._walk_view):
-            done = run_git(
-                str(root),
-                [
-                    *("-c", "init.defaultBranch=main", "init", "--quiet", "--bare", "--template="),
-                    *(f"--object-format={self.object_format}", made),
-                ],
-            )
-            if done.returncode:
-                raise _broken(self.path, _last_words(done.stderr))
-            info = Path(made, "objects", "info")
-            info.mkdir(parents=True, exist_ok=True)
-            quoted = os.fsencode(place.common / "objects")
-            for plain, escaped in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n")):
-                quoted = quoted.replace(plain, escaped)
-            (info / "alternates").write_bytes(b'"' + quoted + b'"\n')
+            make_view(Path(made), place.common, self.object_format)
         Path(self._shallow_file).write_text("".join(f"{h}\n" for h in sorted(self.shallow)))
         borrowed = Path(self._walk_view)
         shutil.rmtree(borrowed / "refs")
@@ -144,7 +120,7 @@ class Repository:
     def _take_refs(self) -> tuple[Head, list[tuple[bytes, str]]]:
         listed = run_git(self._walk_view, ["for-each-ref", "--format=%(objectname) %(refname)"])
         if listed.returncode:
-            raise _broken(self.path, _last_words(listed.stderr))
+            raise broken(self.path, _last_words(listed.stderr))
         names = []
         for line in listed.stdout.splitlines():
             name, _, ref = line.partition(b" ")
@@ -156,7 +132,7 @@ class Repository:
         resolved = run_git(self._walk_view, ["rev-parse", "--quiet", "--verify", "HEAD"])
         found = resolved.stdout.strip().decode()
         if not _HASH.fullmatch(found):
-            raise _broken(self.path, "its HEAD cannot be read")
+            raise broken(self.path, "its HEAD cannot be read")
         return Head(None, found), names
 
     def head(self) -> Head:
@@ -319,98 +295,12 @@ class Repository:
         self.close()
 
 
-def _private(scratch: Path | None) -> tempfile.TemporaryDirectory[str]:
-    # Git is run in the view: a relative path would lead elsewhere there.
-    place = Path(tempfile.gettempdir()) if scratch is None else scratch.absolute()
-    try:
-        place.mkdir(mode=0o700, exist_ok=True)
-        return tempfile.TemporaryDirectory(
-            prefix="govc-search-", dir=place, ignore_cleanup_errors=True
-        )
-    except OSError as error:
-        raise StoreError(
-            "data_directory_unusable", f"{place} cannot be used: {str(error.strerror).lower()}"
-        ) from None
-
-
-def _broken(path: Path, why: str) -> SourceError:
-    return SourceError(
-        "repository_broken",
-        f"the repository at {path} cannot be read: {why}",
-        hint="`git fsck` in it may tell more",
-    )
-
-
 def _last_words(output: bytes) -> str:
     lines = output.decode("utf-8", "replace").strip().splitlines() or ["git failed"]
     return lines[-1].removeprefix("fatal: ").removeprefix("error: ")
 
 
-def _is_git_dir(path: Path) -> bool:
-    return (path / "HEAD").is_file() and (
-        (path / "commondir").is_file() or ((path / "objects").is_dir() and (path / "refs").is_dir())
-    )
-
-
-def _locate(path: Path) -> _Place:
-    if not path.exists():
-        raise SourceError("repository_missing", f"there is nothing at {path}")
-    inner = path / ".git"
-    if path.is_file() and path.name == ".git":
-        git_dir = _linked(path, path)
-    elif inner.is_file():
-        git_dir = _linked(path, inner)
-    elif inner.is_dir():
-        git_dir = inner
-    elif path.is_dir() and _is_git_dir(path):
-        git_dir = path
-    else:
-        raise SourceError(
-            "not_a_repository", f"{path} is not a git repository", hint=_parent_hint(path)
-        )
-    if not _is_git_dir(git_dir):
-        raise _broken(path, f"{git_dir} has no HEAD, objects and refs")
-    common = git_dir
-    if (git_dir / "commondir").is_file():
-        told = (git_dir / "commondir").read_bytes().rstrip(b"\r\n")
-        common = (git_dir / os.fsdecode(told)).resolve()
-        if not ((common / "objects").is_dir() and (common / "refs").is_dir()):
-            raise _broken(path, f"{common} has no objects and refs")
-    for part in ("objects", "refs"):
-        if not os.access(common / part, os.R_OK | os.X_OK):
-            raise _broken(path, f"permission denied on {common / part}")
-    return _Place(git_dir.resolve(), common.resolve())
-
-
-def _linked(path: Path, file: Path) -> Path:
-    told = file.read_bytes().rstrip(b"\r\n")
-    if not told.startswith(b"gitdir: "):
-        raise _broken(path, f"{file} does not name a git directory")
-    git_dir = file.parent / os.fsdecode(told[8:])
-    if not git_dir.is_dir():
-        raise _broken(path, f"{file} names {git_dir}, which is not there")
-    return git_dir
-
-
-def is_repository(path: Path) -> bool:
-    """Returns whether there is a repository at a path, be it one that cannot be read."""
-    try:
-        _locate(path)
-    except SourceError as error:
-        return error.code == "repository_broken"
-    except OSError:
-        return True
-    return True
-
-
-def _parent_hint(path: Path) -> str | None:
-    for above in path.parents:
-        if (above / ".git").exists():
-            return f"the work tree it lies in begins at {above}"
-    return None
-
-
-def _object_format(path: Path, place: _Place, scratch: str) -> str:
+def _object_format(path: Path, place: Place, scratch: str) -> str:
     config = place.common / "config"
     if not config.exists():
         return "sha1"
@@ -420,20 +310,20 @@ def _object_format(path: Path, place: _Place, scratch: str) -> str:
         ["config", "--file", str(config), "--no-includes", "--get", "extensions.objectformat"],
     )
     if done.returncode > 1:
-        raise _broken(path, _last_words(done.stderr))
+        raise broken(path, _last_words(done.stderr))
     found = done.stdout.decode("utf-8", "replace").strip().lower() or "sha1"
     if found not in ("sha1", "sha256"):
-        raise _broken(path, f'unknown object format "{found}"')
+        raise broken(path, f'unknown object format "{found}"')
     return found
 
 
-def _read_shallow(path: Path, place: _Place) -> frozenset[str]:
+def _read_shallow(path: Path, place: Place) -> frozenset[str]:
     file = place.common / "shallow"
     if not file.exists():
         return frozenset()
     lines = file.read_text("ascii", "replace").split()
     if not all(_HASH.fullmatch(line) for line in lines):
-        raise _broken(path, "its list of shallow commits is damaged")
+        raise broken(path, "its list of shallow commits is damaged")
     return frozenset(lines)
 
 
