@@ -182,6 +182,20 @@ def test_descendants_and_ancestors(fixture: Fixture, graph: CommitGraph) -> None
             assert graph.is_ancestor("r", a, b) == is_ancestor == (b in down)
 
 
+def test_the_order_of_git_log(fixture: Fixture, graph: CommitGraph) -> None:
+    skewed = 0
+    for one in random.Random(3).sample(fixture.hashes, 30):
+        log = fixture.git("log", "--format=%ct %H", "--no-merges", one, "--")
+        assert log is not None
+        dates = {fixture.position[h]: int(d) for d, h in map(str.split, log.splitlines())}
+        expected = list(dates.values())
+        skewed += expected != sorted(expected, reverse=True)
+        found = graph.log_order("r", graph.resolve("r", one)).tolist()
+        # Commits of one second may change places.
+        assert [dates[p] for p in found] == expected
+    assert skewed > 10
+
+
 def test_ranges(fixture: Fixture, graph: CommitGraph) -> None:
     rng = random.Random(3)
     names = ["main", "topic/a", "v1.0", "annotated", "HEAD", "@", "main~5", "v2.0^", "origin"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from govc_search.errors import QueryError
@@ -88,6 +89,7 @@ class CommitGraph:
         self._lock = threading.Lock()
         self._history: dict[str, History] = {}
         self._refs: dict[str, _Refs] = {}
+        self._dates: dict[str, npt.NDArray[np.int64]] = {}
         self._before = {} if earlier is None else earlier.histories()
 
     def reachable(self, repo: str, positions: Iterable[int]) -> Positions:
@@ -207,6 +209,18 @@ class CommitGraph:
             selected = selected & ~history.reach(sorted(unwanted))
         return history.named(selected)
 
+    def log_order(self, repo: str, position: int) -> Positions:
+        """Returns what is reachable from a commit as `git log --no-merges` lists it."""
+        history = self._of(repo)
+        (tip,) = history.numbers([position])
+        listed = history.by_date(tip, self._dates_of(repo))
+        return history.positions[listed[~history.is_merge(listed)]]
+
+    def hash_of(self, repo: str, position: int) -> str:
+        """Returns the full hash of a commit."""
+        history = self._of(repo)
+        return history.hash_of(history.numbers([position])[0])
+
     def refs(self, repo: str) -> Mapping[str, int]:
         """Returns full name -> position of the refs whose commit is indexed."""
         history, refs = self._of(repo), self._refs_of(repo)
@@ -237,6 +251,20 @@ class CommitGraph:
         """Returns what was read of each repository, and up to which position."""
         with self._lock:
             return self._before | {r: (self.as_of, h) for r, h in self._history.items()}
+
+    def _dates_of(self, repo: str) -> npt.NDArray[np.int64]:
+        with self._lock:
+            dates = self._dates.get(repo)
+        if dates is None:
+            rows = self._read(
+                "SELECT greatest(coalesce(epoch(committer_date), 0), 0)::BIGINT FROM commits"
+                " WHERE repo = $r AND position <= $b ORDER BY position",
+                {"r": repo, "b": self.as_of},
+            )
+            dates = rows.column(0).to_numpy()
+            with self._lock:
+                self._dates[repo] = dates
+        return dates
 
     def _refs_of(self, repo: str) -> _Refs:
         with self._lock:

@@ -8,6 +8,7 @@ costs one step for each merge and branch, not for each commit.
 
 from __future__ import annotations
 
+import heapq
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -249,6 +250,60 @@ class History:
                     len(self.positions), self.edge_to[by_parent], self.edge_from[by_parent]
                 )
         return self._up.from_(tips)
+
+    def by_date(self, tip: int, dates: Ints) -> Ints:
+        """Returns the commits that the tip reaches in the order in which `git log` shows them.
+
+        `dates` are those of the committers. Git shows the newest of those of which it has shown a
+        child, so a commit that is newer than its children are comes right after one of them.
+        """
+        reached = self.reach([tip])
+        numbers = np.flatnonzero(reached)
+        skewed = reached[self.edge_from] & (dates[self.edge_to] > dates[self.edge_from])
+        if not skewed.any():
+            return numbers[np.argsort(-dates[numbers], kind="stable")]
+        by_parent = np.argsort(self.edge_to, kind="stable")
+        begins = np.searchsorted(self.edge_to[by_parent], np.arange(len(dates) + 1))
+
+        def children(number: int) -> Ints:
+            found = self.edge_from[by_parent[begins[number] : begins[number + 1]]]
+            return found[reached[found]]
+
+        # The date at which the walk comes by.
+        shown = dates.copy()
+        todo = set(self.edge_to[skewed].tolist())
+        while todo:
+            number = todo.pop()
+            when = min(dates[number], shown[children(number)].max())
+            if when < shown[number]:
+                shown[number] = when
+                todo.update(p for p in self.parents_of(number) if p >= 0 and shown[p] > when)
+        late = shown < dates
+        order = numbers[np.lexsort((late[numbers], -shown[numbers]))]
+        places = np.flatnonzero(late[order])
+        for run in np.split(places, np.flatnonzero(np.diff(shown[order[places]])) + 1):
+            numbers = order[run].tolist()
+            begun = [n for n in numbers if not late[children(n)].all()]
+            order[run] = self._walk(begun, set(numbers), dates)
+        return order
+
+    def _walk(self, begun: list[int], members: set[int], dates: Ints) -> list[int]:
+        queue = [(-int(dates[n]), n) for n in begun]
+        heapq.heapify(queue)
+        members -= set(begun)
+        out = []
+        while queue:
+            number = heapq.heappop(queue)[1]
+            out.append(number)
+            for parent in self.parents_of(number):
+                if parent in members:
+                    members.remove(parent)
+                    heapq.heappush(queue, (-int(dates[parent]), parent))
+        return out
+
+    def is_merge(self, numbers: Ints) -> Bools:
+        """Returns which of these commits have two parents or more, indexed or not."""
+        return np.diff(self.offsets)[numbers] > 1
 
     def tips_of(self, selected: Bools) -> Bools:
         """Returns the selected commits that have no selected child."""
