@@ -29,6 +29,7 @@ __all__ = [
     "positions",
     "query_tokens",
     "tokens",
+    "words_around",
 ]
 
 MAX_BYTES: Final = 255
@@ -273,6 +274,27 @@ def positions(text: str) -> tuple[list[tuple[str, int]], bool]:
             out += [(word, position) for word in slot]
             position += 1
     return out, _any_long(runs)
+
+
+def words_around(text: str, lowered: str, part: str) -> Iterator[str]:
+    """Yields the tokens of those runs of an ASCII text that hold `part`, which no other run has.
+
+    `lowered` is the text in lower case.
+    """
+    at = lowered.find(part)
+    while at >= 0:
+        begin = at
+        while begin and text[begin - 1].isalnum():
+            begin -= 1
+        run = _ASCII_RUN.match(text, begin)
+        assert run is not None
+        texts = _TEXTS[run.group()]
+        if isinstance(texts, str):
+            yield texts
+        else:
+            for slot in texts:
+                yield from slot
+        at = lowered.find(part, run.end())
 
 
 def _any_long(runs: Collection[str]) -> bool:

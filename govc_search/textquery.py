@@ -234,11 +234,22 @@ def matches(node: Node, document: Mapping[str, str | None]) -> bool:
 class _Document:
     """The texts of a document with their words, found at first need."""
 
-    __slots__ = ("texts", "words")
+    __slots__ = ("_lowered", "texts", "words")
 
     def __init__(self, texts: Mapping[str, str | None]) -> None:
         self.texts = texts
         self.words: dict[str, dict[str, list[int]]] = {}
+        self._lowered: dict[str, str] = {}
+
+    def lowered(self, field: str) -> str | None:
+        """Returns the text of a field in lower case if its words are parts of that, else None."""
+        text = self.texts.get(field) or ""
+        # Beyond ASCII a word may look other than the text that it stands in.
+        if not text.isascii():
+            return None
+        if field not in self._lowered:
+            self._lowered[field] = text.lower()
+        return self._lowered[field]
 
     def positions(self, field: str) -> dict[str, list[int]]:
         """Returns the words of a field, each with its positions in order."""
@@ -268,10 +279,25 @@ def _matches(node: Node, document: _Document) -> bool:
             return any(
                 text is not None and found(text) for text in map(document.texts.get, node.fields)
             )
-    return any(_field_matches(node, document.positions(field)) for field in node.fields)
+    return any(_in_field(node, document, field) for field in node.fields)
 
 
 _WordNode = Term | Phrase | Prefix | Fuzzy | TermRegex
+
+
+def _in_field(node: _WordNode, document: _Document, field: str) -> bool:
+    """Returns whether a field has what a node looks for; not all of its words are made for that."""
+    if field not in document.words and (lowered := document.lowered(field)) is not None:
+        text = document.texts.get(field) or ""
+        match node:
+            case Term(_, word):
+                return word in analysis.words_around(text, lowered, word)
+            case Prefix(_, prefix):
+                words = analysis.words_around(text, lowered, prefix)
+                return any(w.startswith(prefix) for w in words)
+            case Phrase(_, phrase, _) if not all(word in lowered for word in phrase):
+                return False
+    return _field_matches(node, document.positions(field))
 
 
 def _field_matches(node: _WordNode, words: Mapping[str, list[int]]) -> bool:
