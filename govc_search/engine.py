@@ -11,10 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from govc_search import scope
-from govc_search.errors import QueryError, StoreError, UsageError
+from govc_search.errors import StoreError, UsageError
 from govc_search.holder.listener import Listener
 from govc_search.indexer.pipeline import (
     DEPTHS,
@@ -29,10 +27,10 @@ from govc_search.indexer.views import Feeder, catch_up
 from govc_search.ql.box import errors_in_box, to_gql
 from govc_search.ql.completion import Candidate, Indexed, complete, complete_words
 from govc_search.ql.execute import Snapshot, run
-from govc_search.ql.protocols import Ids
 from govc_search.ql.result import Result
 from govc_search.ql.tokens import Token, cut, tokens
 from govc_search.readers import Readers
+from govc_search.repositories import Repositories
 from govc_search.settings import Settings
 from govc_search.status import Status
 from govc_search.store.coverage import Coverage
@@ -61,10 +59,10 @@ __all__ = [
 
 # The views, by the names of their directories.
 PARTS = ("table", "text")
+# Where repositories are read through while queries run.
+_TREES = "trees"
 _LONGEST = 366 * 86_400.0
 _WAIT_SECONDS = 0.1
-# Repositories that a message names.
-_SHOWN = 5
 
 Tell = Callable[[Progress], None] | None
 
@@ -131,7 +129,8 @@ class Engine:
                 Log.open(self._home.log, settings.size("segment_bytes"))
             )
             self.warnings += self._log.warnings
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            for left in (self._scratch, self.directory / _TREES):
+                shutil.rmtree(left, ignore_errors=True)
             self._open_views()
             self._catch_up(self._listener.opening(progress))
             self._listener.serve(self)
@@ -335,13 +334,18 @@ class Engine:
             lambda: run(gql, params, self._snapshot(indexes=indexes), started, timeout)
         )
 
+    def _repositories(self, as_of: int) -> Repositories:
+        return Repositories(self._graphs, self._table, as_of, self.directory / _TREES)
+
     def _snapshot(self, *, indexes: bool) -> Snapshot:
         as_of = self.as_of
         expansions = self.settings.size("expansions")
+        repositories = self._repositories(as_of)
         return Snapshot(
             self._table,
             self._text.snapshot(as_of, expansions) if indexes else None,
-            _Graph(self._graphs, self._table, as_of),
+            repositories,
+            repositories,
             as_of,
             self.settings,
             self._plans,
@@ -364,8 +368,7 @@ class Engine:
 
     def _commit(self, revision: str, repo: str | None) -> list[dict[str, Any]]:
         as_of = self.as_of
-        graph = _Graph(self._graphs, self._table, as_of)
-        found = graph.resolve(revision, repo)
+        found = self._repositories(as_of).resolve(revision, repo)
         out = []
         for position in found:
             commit = self._rows(
@@ -468,95 +471,3 @@ def _one_of(what: str, value: str | None, allowed: tuple[str, ...]) -> None:
 
 def _size(path: Path) -> int:
     return sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
-
-
-class _Graph:
-    """The commit graph over all repositories at one snapshot."""
-
-    def __init__(self, graphs: Graphs, table: Table, as_of: int) -> None:
-        self._graphs = graphs
-        self._table = table
-        self._as_of = as_of
-
-    def _repos(self) -> list[str]:
-        cursor = self._table.cursor()
-        try:
-            rows = cursor.query(
-                "SELECT repo FROM repositories WHERE from_position <= $p"
-                " AND (to_position IS NULL OR to_position > $p) ORDER BY repo",
-                {"p": self._as_of},
-            )
-        finally:
-            cursor.close()
-        return [str(r) for r in rows.column(0).to_pylist()]
-
-    def positions(
-        self, kind: str, revision: str, repos: frozenset[str] | None
-    ) -> tuple[Ids, tuple[str, ...]]:
-        """Returns the positions in a range, or reachable, in these repositories or in every one."""
-        graph = self._graphs.at(self._as_of)
-        if kind == "reachable" and (
-            ".." in revision or revision.startswith("^") or " " in revision.strip()
-        ):
-            raise QueryError(
-                "invalid_revision",
-                f"{revision!r} is a range, not a revision",
-                hint="use IN_RANGE for ranges, and range: in the search box",
-            )
-        found: list[Ids] = []
-        unknown: dict[str, QueryError] = {}
-        for repo in self._repos():
-            if repos is not None and repo not in repos:
-                continue
-            try:
-                found.append(graph.range(repo, revision))
-            except QueryError as e:
-                if e.code != "unknown_revision":
-                    raise
-                unknown[repo] = e
-        if unknown and not found:
-            raise _unknown_to_all(unknown)
-        if not found:
-            return np.zeros(0, np.uint64), ()
-        warnings = tuple(e.message for e in unknown.values())
-        return np.concatenate(found).astype(np.uint64), warnings
-
-    def resolve(self, revision: str, repo: str | None) -> list[int]:
-        """Returns the positions that a revision names, one for each repository that knows it."""
-        graph = self._graphs.at(self._as_of)
-        repos = self._repos()
-        if repo is not None:
-            if repo not in repos:
-                raise UsageError(
-                    "unknown_repository",
-                    f'no repository "{repo}"',
-                    hint="`govc-search status` lists them",
-                )
-            return [graph.resolve(repo, revision)]
-        found: list[int] = []
-        unknown: dict[str, QueryError] = {}
-        for name in repos:
-            try:
-                found.append(graph.resolve(name, revision))
-            except QueryError as e:
-                if e.code != "unknown_revision":
-                    raise
-                unknown[name] = e
-        if not found and not unknown:
-            raise QueryError("unknown_revision", f'no revision "{revision}": nothing is indexed')
-        if not found:
-            raise _unknown_to_all(unknown)
-        return found
-
-
-def _unknown_to_all(errors: Mapping[str, QueryError]) -> QueryError:
-    """Returns one error for what none of the repositories asked knows."""
-    (repo, first), *others = errors.items()
-    if not others:
-        return first
-    shown = ", ".join(list(errors)[:_SHOWN]) + (", ..." if len(errors) > _SHOWN else "")
-    return QueryError(
-        "unknown_revision",
-        f"{first.message.partition(f' in {repo}')[0]} in any of {len(errors)} repositories: {shown}",
-        hint=next((e.hint for e in errors.values() if e.hint), None),
-    )

@@ -9,7 +9,7 @@ later ones. All this is our own text: nothing a user writes is ever put into it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from govc_search import conventions, filekinds
 
-__all__ = ["LINE_COLUMNS", "LOOKUPS", "TABLES", "Column", "Table", "table"]
+__all__ = ["LINE_COLUMNS", "LOOKUPS", "ROW", "STAGES", "TABLES", "TREE", "Column", "Table", "table"]
 
 TEXT = "TEXT"
 INTEGER = "INTEGER"
@@ -33,7 +33,8 @@ class Column:
 
     `words` names the fields of the table's text index that hold this column's words, `beside`
     those that hold them among others; `lines` says that the column holds whole changed lines
-    (`added`, `removed` or both).
+    (`added`, `removed` or both). `stage` is what has to be read of a tree for it, one of STAGES, or
+    `history`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Column:
     joins: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+    stage: str | None = None
     beside: tuple[str, ...] = ()
 
     @property
@@ -76,6 +78,8 @@ class Table:
     order: tuple[str, ...] = ()
     # What each field of the text index holds, as columns that no query can name.
     texts: dict[str, Column] = field(default_factory=dict)
+    # The rows are those of a tree, at the revision that the table is given or at HEAD.
+    tree: bool = False
 
     def column(self, name: str) -> Column | None:
         """Returns the column of that name or alias in any case, or None."""
@@ -92,6 +96,13 @@ _OWNER = "JOIN changes f ON f.change_id = b.change_id"
 def _domain(column: str) -> str:
     return f"CASE WHEN contains({column}, '@') THEN lower(split_part({column}, '@', -1)) END"
 
+
+# What is read of a tree, from the cheapest on: later stages are read of the rows that are left.
+STAGES: Final = ("repo", "tree", "size", "content")
+# Stands for the name of the relation that a tree is read into.
+TREE: Final = "$tree"
+# The number of a row of a tree, as a column that no query can name.
+ROW: Final = Column("row", INTEGER, "", stage="repo")
 
 # Relations that joins of columns name, and that every query which joins them is given.
 LOOKUPS: Final[dict[str, Callable[[], pa.Table]]] = {"languages": filekinds.languages}
@@ -212,6 +223,21 @@ COMMITS: Final = Table(
 
 _NAME = "split_part(b.path, '/', -1)"
 _EXTENSION = r"nullif(lower(regexp_extract(b.path, '[^/]\.([^./]+)$', 1)), '')"
+_PARTS_OF_A_PATH = (
+    Column("dir", TEXT, "directory of the path, empty at the top", sql="CASE WHEN contains(b.path, '/') THEN left(b.path, length(b.path) - length(split_part(b.path, '/', -1)) - 1) ELSE '' END"),
+    Column("name", TEXT, "last part of the path", sql=_NAME),
+    Column("extension", TEXT, "what follows the last dot of the name, lower case, else NULL", sql=_EXTENSION),
+    Column("language", TEXT, "language by the file's name, else NULL", ("lang",), sql="coalesce(by_name.language, by_suffix.language)", joins=("by_name", "by_suffix")),
+)  # fmt: skip
+_KINDS_OF_A_PATH = (
+    Column("is_test", BOOLEAN, "the path is that of a test", sql=f"regexp_matches(b.path, '{filekinds.TEST}')"),
+    Column("is_vendored", BOOLEAN, "the path is that of somebody else's code kept here", sql=f"regexp_matches(b.path, '{filekinds.VENDORED}')"),
+    Column("is_generated", BOOLEAN, "the path is that of a file which a program writes", sql=f"regexp_matches(b.path, '{filekinds.GENERATED}')"),
+)  # fmt: skip
+_LANGUAGES = {
+    "by_name": f"LEFT JOIN languages by_name ON by_name.name = lower({_NAME})",
+    "by_suffix": f"LEFT JOIN languages by_suffix ON by_suffix.name = '.' || {_EXTENSION}",
+}
 
 CHANGES: Final = Table(
     "changes",
@@ -224,10 +250,7 @@ CHANGES: Final = Table(
         Column("hash", TEXT, "hash of the commit", _HASH),
         Column("path", TEXT, "path after the change (before it, when deleted)", ("file_path", "filename"), words=("path",)),
         Column("old_path", TEXT, "path before a rename or copy, else NULL"),
-        Column("dir", TEXT, "directory of the path, empty at the top", sql="CASE WHEN contains(b.path, '/') THEN left(b.path, length(b.path) - length(split_part(b.path, '/', -1)) - 1) ELSE '' END"),
-        Column("name", TEXT, "last part of the path", sql=_NAME),
-        Column("extension", TEXT, "what follows the last dot of the name, lower case, else NULL", sql=_EXTENSION),
-        Column("language", TEXT, "language by the file's name, else NULL", ("lang",), sql="coalesce(by_name.language, by_suffix.language)", joins=("by_name", "by_suffix")),
+        *_PARTS_OF_A_PATH,
         Column("change_type", TEXT, "A added, M modified, D deleted, R renamed, C copied, T type changed"),
         Column("similarity", INTEGER, "per cent kept by a rename or copy, else NULL", sql="CAST(b.similarity AS BIGINT)"),
         Column("old_mode", TEXT, "file mode before, octal; NULL when added"),
@@ -237,14 +260,9 @@ CHANGES: Final = Table(
         Column("insertions", INTEGER, "lines added; NULL for binary files and where lines were not read", ("additions",), sql="CAST(b.insertions AS BIGINT)"),
         Column("deletions", INTEGER, "lines removed; NULL for binary files and where lines were not read", ("removals",), sql="CAST(b.deletions AS BIGINT)"),
         Column("is_binary", BOOLEAN, "git treats the file as binary"),
-        Column("is_test", BOOLEAN, "the path is that of a test", sql=f"regexp_matches(b.path, '{filekinds.TEST}')"),
-        Column("is_vendored", BOOLEAN, "the path is that of somebody else's code kept here", sql=f"regexp_matches(b.path, '{filekinds.VENDORED}')"),
-        Column("is_generated", BOOLEAN, "the path is that of a file which a program writes", sql=f"regexp_matches(b.path, '{filekinds.GENERATED}')"),
+        *_KINDS_OF_A_PATH,
     ),
-    joins={
-        "by_name": f"LEFT JOIN languages by_name ON by_name.name = lower({_NAME})",
-        "by_suffix": f"LEFT JOIN languages by_suffix ON by_suffix.name = '.' || {_EXTENSION}",
-    },
+    joins=_LANGUAGES,
     aliases=("file_changes", "diffs_changes"),
     where="b.position <= CAST($as_of AS UBIGINT)",
     index="changes",
@@ -342,6 +360,34 @@ _REF_COLUMNS = (
     Column("peeled", TEXT, "the commit that it leads to"),
     Column("is_head", BOOLEAN, "HEAD names this branch", sql="coalesce(r.default_branch = b.full_name, FALSE)", joins=("r",)),
     Column("is_remote", BOOLEAN, "a remote-tracking branch", sql="starts_with(b.full_name, 'refs/remotes/')"),
+)  # fmt: skip
+
+# A commit touched what it changed, and what it moved away.
+_TOUCHED = f"""LEFT JOIN (SELECT p.repo, p.path, arg_min(p.position, o.ordinal) AS position
+    FROM (SELECT repo, path, position FROM changes
+        UNION ALL SELECT repo, old_path, position FROM changes WHERE change_type = 'R') p
+    JOIN {TREE}_history o ON o.id = p.position GROUP BY p.repo, p.path) touched
+    ON touched.repo = b.repo AND touched.path = b.path
+    LEFT JOIN commits last ON last.position = touched.position"""
+_LINES_OF_A_FILE = """(strlen(b.content) - strlen(replace(b.content, chr(10), ''))
+    + CASE WHEN b.content = '' OR suffix(b.content, chr(10)) THEN 0 ELSE 1 END)"""
+
+
+def _of_a_tree(*columns: Column) -> tuple[Column, ...]:
+    return tuple(replace(c, stage="tree") for c in columns)
+
+
+_OF_A_FILE = (
+    replace(_REPO, stage="repo"),
+    *_of_a_tree(
+        Column("path", TEXT, "path of the file", ("file_path", "filename")),
+        *_PARTS_OF_A_PATH,
+        Column("mode", TEXT, "file mode, octal: 100644, 100755 executable, 120000 symlink, 160000 submodule"),
+        Column("type", TEXT, "file, symlink or submodule", sql="CASE b.mode WHEN '120000' THEN 'symlink' WHEN '160000' THEN 'submodule' ELSE 'file' END"),
+        Column("blob", TEXT, "hash of the content; of a submodule, that of its commit"),
+    ),
+    Column("size", INTEGER, "bytes of the content; NULL for submodules and what is missing", ("bytes",), stage="size"),
+    *_of_a_tree(*_KINDS_OF_A_PATH),
 )  # fmt: skip
 
 TABLES: Final[tuple[Table, ...]] = (
@@ -460,6 +506,33 @@ TABLES: Final[tuple[Table, ...]] = (
         ),
         position="b.position",
         order=("position",),
+    ),
+    Table(
+        "files",
+        "files of a tree, read from the repository itself: files, or files('v1.0'), at HEAD or a revision",
+        TREE,
+        (
+            *_OF_A_FILE,
+            Column("last_modified", TIMESTAMP, "committer date of the last commit that touched the path, merges left out, UTC", sql="last.committer_date", joins=("touched",), stage="history"),
+            Column("last_commit", TEXT, "hash of that commit", sql="last.hash", joins=("touched",), stage="history"),
+        ),
+        joins={**_LANGUAGES, "touched": _TOUCHED},
+        order=("repo", "path"),
+        tree=True,
+    ),
+    Table(
+        "content",
+        "what the files of a tree hold: content, or content('v1.0'), at HEAD or a revision",
+        TREE,
+        (
+            *_OF_A_FILE,
+            Column("is_binary", BOOLEAN, "a zero byte among the first 8000, as git has it; NULL for submodules and what is missing", stage="content"),
+            Column("lines", INTEGER, "number of lines; NULL where content is", sql=_LINES_OF_A_FILE, stage="content"),
+            Column("content", TEXT, "the text, invalid UTF-8 as U+FFFD; NULL for binary files, submodules and what is missing", ("text",), stage="content"),
+        ),
+        joins=_LANGUAGES,
+        order=("repo", "path"),
+        tree=True,
     ),
 )  # fmt: skip
 

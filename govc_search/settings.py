@@ -42,6 +42,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("deadline_seconds", 30.0, "how long one query may run", least=0, most=366 * 86_400),
     # Together with a frame, a commit has to fit into what the log takes in one part.
     Setting(
+        "content_bytes",
+        256 << 20,
+        "most text of files that one query may hold, once its conditions have left some out",
+    ),
+    Setting(
         "commit_patch_bytes",
         64 << 20,
         "patch text of one commit beyond which its lines are not indexed; one line counts as 32 bytes at least",

@@ -41,7 +41,18 @@ INNER = {
     "verify": {*FOUNDATION, "ql", "store", "indexer"},
     "readers": {"errors"},
     "holder": {*FOUNDATION, "ql", "indexer", "govc_search"},
-    "engine": {*FOUNDATION, "ql", "store", "indexer", "verify", "readers", "live", "holder"},
+    "repositories": {*FOUNDATION, "ql", "store", "indexer"},
+    "engine": {
+        *FOUNDATION,
+        "ql",
+        "store",
+        "indexer",
+        "verify",
+        "readers",
+        "repositories",
+        "live",
+        "holder",
+    },
 }
 EDGE = {"engine", "holder", "errors", "settings", "records", "govc_search"}
 ALLOWED = {

@@ -18,6 +18,7 @@ from typing import IO, Final, cast
 from govc_search.errors import SourceError
 
 __all__ = [
+    "BINARY_BYTES",
     "GitObject",
     "GitStream",
     "ObjectReader",
@@ -26,6 +27,8 @@ __all__ = [
     "widen",
 ]
 
+# A zero byte among so many first ones makes a file binary, to git.
+BINARY_BYTES: Final = 8000
 _PIPE_BYTES: Final = 1 << 20
 _F_SETPIPE_SZ: Final = 1031
 _OBJECT_NAME: Final = re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{40}\b")
@@ -114,14 +117,23 @@ class GitStream:
             except OSError:
                 # The child is gone; who reads from it sees the end of the stream.
                 return
+        self._pipes[0].close()
 
     def feed(self, data: bytes) -> None:
         """Queues bytes for the child's standard input."""
         self._input.put(data)
 
+    def end(self) -> None:
+        """Ends the child's standard input after what was queued."""
+        self._input.put(None)
+
     def read(self) -> bytes:
         """Returns what the child has written, waiting for something; empty at its end."""
         return os.read(self._fd, _PIPE_BYTES)
+
+    def failed(self) -> bool:
+        """Returns whether the child, whose output was read to its end, ended with an error."""
+        return self._child.wait() != 0
 
     def diagnosis(self) -> str:
         """Returns why the child ended: the object it could not read, else its last words."""
@@ -138,11 +150,15 @@ class GitStream:
                 return f"{'damaged' if damaged else 'missing'} object {named.group()}"
         return lines[-1].removeprefix("fatal: ").removeprefix("error: ")
 
+    def kill(self) -> None:
+        """Ends the child; whoever reads, in whatever thread, sees the end of the stream."""
+        self._child.kill()
+
     def close(self) -> None:
         """Ends the child at once."""
-        self._child.kill()
+        self.kill()
         self._child.wait()
-        self._input.put(None)
+        self.end()
         self._feeder.join()
         for pipe in (*self._pipes, self._errors):
             with contextlib.suppress(OSError):
@@ -168,8 +184,14 @@ class ObjectReader:
         self._stream: GitStream | None = None
         self._buffer = bytearray()
 
-    def read(self, names: Iterable[str], most: int | None = None) -> Iterator[GitObject]:
-        """Yields one answer for each name, in order, with at most `most` bytes of each."""
+    def read(
+        self, names: Iterable[str], most: int | None = None, *, text: int | None = None
+    ) -> Iterator[GitObject]:
+        """Yields one answer for each name, in order, with at most `most` bytes of each.
+
+        With `text`, of what is binary or has more than so many bytes, only the beginning that
+        tells which.
+        """
         names = list(names)
         at = 0
         while at < len(names):
@@ -178,7 +200,7 @@ class ObjectReader:
             self._stream.feed("".join(f"{name}\n" for name in names[at:]).encode())
             try:
                 while at < len(names):
-                    answer = self._answer(names[at], most)
+                    answer = self._answer(names[at], most, text)
                     at += 1
                     yield answer
             except EOFError:
@@ -187,13 +209,18 @@ class ObjectReader:
                 yield GitObject(names[at], names[at], "", b"", reason)
                 at += 1
 
-    def _answer(self, name: str, most: int | None) -> GitObject:
+    def _answer(self, name: str, most: int | None, text: int | None) -> GitObject:
         line = self._take(self._line())[:-1].decode("ascii", "replace")
         words = line.rsplit(" ", 2)
         if len(words) < 3 or not words[2].isdigit():
             return GitObject(name, name, "", b"", f"missing object {name}")
         size = int(words[2])
         wanted = size if most is None else min(size, most)
+        if text is not None:
+            # A large binary file is not kept in memory to find out that it is one.
+            self._have(min(size, BINARY_BYTES))
+            if size > text or self._buffer.find(b"\0", 0, min(size, BINARY_BYTES)) >= 0:
+                wanted = min(size, BINARY_BYTES)
         data = self._take(wanted)
         self._skip(size + 1 - wanted)
         return GitObject(name, words[0], words[1], data)
@@ -203,9 +230,12 @@ class ObjectReader:
             self._fill()
         return end + 1
 
-    def _take(self, size: int) -> bytes:
+    def _have(self, size: int) -> None:
         while len(self._buffer) < size:
             self._fill()
+
+    def _take(self, size: int) -> bytes:
+        self._have(size)
         data = bytes(memoryview(self._buffer)[:size])
         del self._buffer[:size]
         return data
@@ -222,6 +252,11 @@ class ObjectReader:
         if not data:
             raise EOFError
         self._buffer += data
+
+    def kill(self) -> None:
+        """Ends the child under whoever reads, who takes it for an object that it died on."""
+        if (stream := self._stream) is not None:
+            stream.kill()
 
     def close(self) -> None:
         """Ends the child; reading again starts another."""

@@ -47,6 +47,7 @@ __all__ = [
     "Show",
     "Star",
     "Statement",
+    "TableFunction",
     "TableName",
     "TypedLiteral",
     "Unary",
@@ -332,6 +333,15 @@ class TableName(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class TableFunction(Node):
+    """A table that depends on arguments: `files('v1.0')`."""
+
+    name: str
+    args: tuple[Expr, ...]
+    alias: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DerivedTable(Node):
     """`(SELECT ...) AS t(a, b)`."""
 
@@ -352,7 +362,7 @@ class Join(Node):
     using: tuple[str, ...]
 
 
-FromItem = TableName | DerivedTable | Join
+FromItem = TableName | TableFunction | DerivedTable | Join
 
 
 @dataclass(frozen=True, slots=True)

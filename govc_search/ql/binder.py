@@ -345,6 +345,8 @@ class Binder:
         match item:
             case ast.TableName():
                 return self._table(item, scope)
+            case ast.TableFunction():
+                return self._table_function(item, scope)
             case ast.DerivedTable():
                 inner = self.query(item.query, scope if item.lateral else scope.parent)
                 names = self._rename(inner.names, item.columns, item.span)
@@ -385,7 +387,32 @@ class Binder:
         table = catalog.table(item.name)
         if table is None:
             raise self.unknown_table(item.name, item.span)
-        scan = bound.Scan(self.next_id(), item.alias or item.name, table)
+        return self._scan(item, table, "HEAD" if table.tree else None, scope)
+
+    def _table_function(self, item: ast.TableFunction, scope: Scope) -> bound.Scan:
+        table = catalog.table(item.name)
+        if table is None:
+            raise self.unknown_table(item.name, item.span)
+        if len(item.args) > table.tree:
+            raise self.error(
+                "argument_count",
+                f"{table.name} takes {'one revision' if table.tree else 'no arguments'}",
+                item.span,
+                "such as files('v1.0')",
+            )
+        revision = "HEAD" if table.tree else None
+        for arg in item.args:
+            revision = self.expressions.text_constant(arg, Scope(None), table.name)
+        return self._scan(item, table, revision, scope)
+
+    def _scan(
+        self,
+        item: ast.TableName | ast.TableFunction,
+        table: catalog.Table,
+        revision: str | None,
+        scope: Scope,
+    ) -> bound.Scan:
+        scan = bound.Scan(self.next_id(), item.alias or item.name, table, revision, item.span)
         self._add(scan, scope, item.span)
         return scan
 

@@ -49,7 +49,9 @@ __all__ = [
     "WindowCall",
     "constant",
     "has_aggregate", "has_window", "is_constant", "joint_type",
+    "kept",
     "operands",
+    "scans",
     "walk",
 ]  # fmt: skip
 
@@ -283,11 +285,13 @@ Expr = (
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """One use of a catalog table in FROM."""
+    """One use of a catalog table in FROM; `revision` is that of a tree."""
 
     id: int
     alias: str
     table: catalog.Table
+    revision: str | None = None
+    span: Span = field(default=Span(0, 0), compare=False)
 
     def __hash__(self) -> int:
         return self.id
@@ -429,6 +433,29 @@ def is_constant(expr: Expr) -> bool:
     if isinstance(expr, Apply):
         return expr.sql != UNNEST and all(map(is_constant, expr.args))
     return isinstance(expr, Constant)
+
+
+def scans(relation: Relation | None) -> Iterator[Scan]:
+    """Yields the tables of a FROM, those of sub-queries left out."""
+    match relation:
+        case Scan():
+            yield relation
+        case Join():
+            yield from scans(relation.left)
+            yield from scans(relation.right)
+
+
+def kept(relation: Relation | None, scan: Scan) -> bool:
+    """Returns whether no join adds rows that have NULLs in place of the scan's."""
+    match relation:
+        case Scan():
+            return relation == scan
+        case Join():
+            outer = {"left": (relation.left,), "right": (relation.right,), "full": ()}
+            sides = outer.get(relation.kind, (relation.left, relation.right))
+            return any(kept(side, scan) for side in sides)
+        case _:
+            return False
 
 
 def has_aggregate(expr: Expr) -> bool:

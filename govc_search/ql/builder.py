@@ -252,6 +252,17 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         name, *alias = _nodes(c)
         return ast.TableName(name.value, alias[0].value if alias else None, span=name.span)
 
+    table_arguments = _clause("arguments")
+
+    def table_function(self, meta: Meta, c: list[Any]) -> ast.TableFunction:
+        name, arguments, *alias = _nodes(c)
+        return ast.TableFunction(
+            name.value,
+            tuple(arguments[1]),
+            alias[0].value if alias else None,
+            span=span_of(meta),
+        )
+
     def derived_table(self, meta: Meta, c: list[Any]) -> ast.DerivedTable:
         query, *rest = _nodes(c)
         return ast.DerivedTable(

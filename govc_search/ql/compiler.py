@@ -262,6 +262,8 @@ class _Compiler:
         if narrowed is not None and narrowed.scan is not None:
             # A fence: no condition is to be asked of rows that are no candidates.
             sql += " OFFSET 0"
+        if table.tree:
+            sql = sql.replace(catalog.TREE, self.plan.trees[scan].name)
         return f"({sql}) AS t{scan.id}"
 
     def hits(self, scan: bound.Scan, used: dict[str, str]) -> tuple[list[str], list[str]]:

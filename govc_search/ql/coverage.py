@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from govc_search.catalog import Column
 from govc_search.gaps import Gaps
 from govc_search.ql import bound
 
@@ -30,7 +31,7 @@ def _reads(query: bound.BoundQuery) -> tuple[bool, bool]:
             case bound.Scan(table=table) if table.index == "changes":
                 changes = True
                 lines = lines or table.name in _OF_LINES
-            case bound.TouchMatch():
+            case bound.TouchMatch() | bound.Column(column=Column(stage="history")):
                 changes = True
             case bound.LineMatch():
                 changes = lines = True

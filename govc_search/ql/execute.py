@@ -7,14 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
 
 from govc_search import catalog, highlight, scope, textquery
-from govc_search.errors import DeadlineError, QueryError
+from govc_search.errors import DeadlineError, QueryError, SourceError
 from govc_search.gaps import Gaps
 from govc_search.ql import ast, bound, faults, patterns
 from govc_search.ql.binder import Binder
@@ -23,15 +23,17 @@ from govc_search.ql.coverage import uncovered
 from govc_search.ql.explain import explain
 from govc_search.ql.page import page as show_page
 from govc_search.ql.parser import parse
-from govc_search.ql.plan import Plan, TextScan
+from govc_search.ql.plan import Plan, TextScan, TreeScan
 from govc_search.ql.planner import plan as make_plan
-from govc_search.ql.protocols import Graph, Hits, Table, Text
+from govc_search.ql.protocols import Graph, Hits, Table, Text, Trees
 from govc_search.ql.result import Result, ResultColumn
+from govc_search.ql.trees import TreeReading
 from govc_search.settings import Settings
 
 __all__ = ["Snapshot", "run"]
 
 _CACHED_PLANS = 256
+_BY_ZERO = "division by zero: NULL in the rows where it happened"
 _SHOWN_WORDS = 3
 _runs = itertools.count()
 
@@ -45,6 +47,7 @@ class Snapshot:
     table: Table
     text: Text | None
     graph: Graph
+    trees: Trees
     as_of: int
     settings: Settings
     # Plans made for this and earlier snapshots, shared by all queries of an engine.
@@ -65,7 +68,7 @@ def run(
     except RecursionError:
         # How much of the stack the caller has used up is not ours to know.
         raise QueryError("query_too_deep", "the query nests too deep for the stack") from None
-    except QueryError as e:
+    except (QueryError, SourceError) as e:
         # Index and graph know of the place that the plan gave them, not of the text.
         if e.span is not None and e.source is None:
             e.source = gql
@@ -173,10 +176,54 @@ def _execute(
         relations[row_set.name] = pa.table({"id": pa.array(positions, pa.uint64())})
         counts[row_set.name] = len(positions)
         times[row_set.name] = time.perf_counter() - begin
+    for tree in plan.trees.values():
+        begin = time.perf_counter()
+        found, told = _tree(tree, plan, snapshot, now, relations, until, limit)
+        relations |= found
+        warnings += told
+        counts[tree.name] = found[tree.name].num_rows
+        times[tree.name] = time.perf_counter() - begin
     rows, checks = _read(plan, snapshot, now, relations, until, limit)
     if faults.ZERO in checks:
-        warnings.append("division by zero: NULL in the rows where it happened")
-    return rows.rename_columns(list(plan.query.names)), warnings, counts, times
+        warnings.append(_BY_ZERO)
+    names = list(plan.query.names)
+    return rows.rename_columns(names), list(dict.fromkeys(warnings)), counts, times
+
+
+def _tree(
+    tree: TreeScan,
+    plan: Plan,
+    snapshot: Snapshot,
+    now: datetime,
+    relations: Mapping[str, pa.Table],
+    until: float,
+    limit: float,
+) -> tuple[dict[str, pa.Table], list[str]]:
+    """Returns the relations of a tree with warnings; conditions are asked as it is read."""
+    warnings: list[str] = []
+
+    def passing(conditions: tuple[bound.Expr, ...], rows: pa.Table) -> pa.ChunkedArray:
+        row = bound.Column(tree.scan, catalog.ROW)
+        select = bound.BoundSelect(
+            ("row",), (row,), tree.scan, conditions, (), False, None, None, False
+        )
+        asked = replace(plan, query=bound.BoundQuery(select, (), (), None, 0))
+        known = {**relations, tree.name: rows}
+        found, checks = _read(asked, snapshot, now, known, until, limit)
+        if faults.ZERO in checks:
+            warnings.append(_BY_ZERO)
+        return found.column(0)
+
+    most = snapshot.settings.size("content_bytes")
+    asker = scope.current()
+    reading = TreeReading(
+        tree, snapshot.trees, passing, lambda: _in_time(until, limit, asker), most
+    )
+    try:
+        return reading.relations(), [*reading.warnings, *warnings]
+    except (QueryError, SourceError) as e:
+        e.span = e.span or tree.scan.span
+        raise
 
 
 def _read(
@@ -374,9 +421,10 @@ def _marked(expr: bound.Expr, column: bound.Column) -> Iterator[tuple[str, textq
         case bound.Junction():
             for operand in expr.operands:
                 yield from _marked(operand, column)
-        case bound.TextMatch() if expr.scan == column.scan:
+        case bound.TextMatch():
             for name, subject in expr.subjects:
-                if subject == column or name in column.column.words:
+                same = expr.scan == column.scan and name in column.column.words
+                if subject == column or same:
                     yield name, expr.node
         case bound.LineMatch() if expr.scan == column.scan:
             if set(expr.sides) & set(column.column.lines):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from govc_search import textquery
+from govc_search import catalog, textquery
 from govc_search.ql import bound
-from govc_search.ql.plan import Exactness, Plan, RowSet, TextScan
+from govc_search.ql.plan import Exactness, Plan, RowSet, TextScan, TreeScan
 
 __all__ = ["explain"]
+
+_READ = {"repo": "repositories", "tree": "files", "size": "sizes", "content": "contents"}
 
 
 def explain(
@@ -48,9 +50,31 @@ def explain(
             )
         else:
             out.append(f"{scan.name} = commit graph: {scan.kind} {scan.revision!r}{suffix}")
+    out += [
+        f"{t.name} = {_tree(t, plan)}{_measured(t.name, rows, times)}" for t in plan.trees.values()
+    ]
     if rows is not None:
         out.append(f"result: {rows.get('result', 0)} rows{_measured('result', None, times)}")
     return "\n".join(out)
+
+
+def _tree(tree: TreeScan, plan: Plan) -> str:
+    """Returns in which order a tree is read, and what narrows it on the way."""
+    filters = dict(tree.filters)
+    last = catalog.STAGES.index(tree.stage)
+    parts = []
+    for stage in catalog.STAGES[: last + 1]:
+        # What the last stage leaves is asked by the statement alone, but for contents: these are
+        # not kept where they do not pass.
+        asked = filters.get(stage, ()) if stage != tree.stage or stage == "content" else ()
+        where = " AND ".join(_predicate(e, plan) for e in asked)
+        if stage != "repo" or where:
+            parts.append(_READ[stage] + (f" where {where}" if where else ""))
+    if tree.history:
+        parts.append("their history")
+    if tree.limit is not None and tree.stage == "content":
+        parts[-1] += f", first {tree.limit}"
+    return f"tree at {tree.scan.revision!r}: {'; '.join(parts)}"
 
 
 def _measured(name: str, rows: Mapping[str, int] | None, times: Mapping[str, float] | None) -> str:
@@ -106,6 +130,8 @@ def _relation(relation: bound.Relation | None, plan: Plan) -> list[tuple[str, in
             return [("one row", 0)]
         case bound.Scan():
             text = f"scan {relation.table.name}"
+            if relation.revision is not None:
+                text += f" at {relation.revision!r} from {plan.trees[relation].name}"
             if relation.alias.lower() != relation.table.name:
                 text += f" as {relation.alias}"
             for f in plan.line_filters.get(relation, ()):

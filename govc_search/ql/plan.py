@@ -9,7 +9,17 @@ from govc_search import textquery
 from govc_search.errors import Span
 from govc_search.ql import bound
 
-__all__ = ["Access", "Exactness", "LineFilter", "LineTest", "Plan", "RowSet", "TextScan", "TopK"]
+__all__ = [
+    "Access",
+    "Exactness",
+    "LineFilter",
+    "LineTest",
+    "Plan",
+    "RowSet",
+    "TextScan",
+    "TopK",
+    "TreeScan",
+]
 
 
 class Exactness(Enum):
@@ -60,6 +70,24 @@ class RowSet:
 
 
 @dataclass(frozen=True, slots=True)
+class TreeScan:
+    """The files of a tree, read into the relation `name` up to a stage: tree, size or content.
+
+    With `history` there is a relation `name_history` too. `filters` are conditions by the stage
+    after which they are asked; only trees of `repos` are read, where there are any; `limit` says
+    that so many of the first rows that pass are enough.
+    """
+
+    name: str
+    scan: bound.Scan
+    stage: str
+    history: bool
+    repos: frozenset[str] | None
+    filters: tuple[tuple[str, tuple[bound.Expr, ...]], ...]
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """How one predicate is served; `reason` says why an index was not used."""
 
@@ -97,6 +125,7 @@ class Plan:
     line_filters: dict[bound.Scan, tuple[LineFilter, ...]] = field(default_factory=dict)
     # What the conditions on a scan's text leave of its rows, by the words they need.
     narrowed: dict[bound.Scan, Access] = field(default_factory=dict)
+    trees: dict[bound.Scan, TreeScan] = field(default_factory=dict)
     top_k: TopK | None = None
     # Set where the text index alone can show the first rows, without the table.
     page: TopK | None = None

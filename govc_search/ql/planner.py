@@ -25,6 +25,7 @@ from govc_search.ql.plan import (
     TopK,
 )
 from govc_search.ql.protocols import Text
+from govc_search.ql.trees import tree_scans
 
 __all__ = ["plan"]
 
@@ -81,6 +82,7 @@ class _Planner:
                 self._scores(node.body, node.order_by)
             elif isinstance(node, bound.BoundSelect):
                 self._scores(node, ())
+        self.plan.trees = tree_scans(self.plan.query)
         self._top_k()
         self.plan.page = page_of(self.plan)
 
@@ -142,7 +144,7 @@ class _Planner:
 
         They are asked of those again: the index knows neither case nor what stands between words.
         """
-        for scan in _scans(select.from_):
+        for scan in bound.scans(select.from_):
             table = scan.table.index
             if self.text is None or table is None or scan in self.plan.narrowed:
                 continue
@@ -163,7 +165,7 @@ class _Planner:
 
     def _line_filters(self, select: bound.BoundSelect) -> None:
         """Finds conjuncts on whole lines, which narrow the hunks and changes that are read."""
-        for scan in _scans(select.from_):
+        for scan in bound.scans(select.from_):
             if scan.table.name not in ("lines", "hunks"):
                 continue
             filters = []
@@ -197,7 +199,7 @@ class _Planner:
             for n in bound.walk((select, order), into_queries=False)
             if isinstance(n, bound.Score)
         }
-        for scan in _scans(select.from_):
+        for scan in bound.scans(select.from_):
             if scan not in wanted or scan in self.plan.scores or scan.table.index is None:
                 continue
             matches = [
@@ -225,7 +227,7 @@ class _Planner:
                 )
                 self.plan.accesses[matches[0]] = Access(existing.exactness, scored)
                 exact = existing.exactness is Exactness.EXACT
-                if exact and matches[0] in select.where and _kept(select.from_, scan):
+                if exact and matches[0] in select.where and bound.kept(select.from_, scan):
                     self.plan.joined[scan] = matches[0]
             else:
                 scored = TextScan(
@@ -345,28 +347,6 @@ def _holds_whole_fields(match: bound.TextMatch) -> bool:
         and column.column.expression == texts[f].expression
         for f, column in match.subjects
     )
-
-
-def _scans(relation: bound.Relation | None) -> Iterator[bound.Scan]:
-    match relation:
-        case bound.Scan():
-            yield relation
-        case bound.Join():
-            yield from _scans(relation.left)
-            yield from _scans(relation.right)
-
-
-def _kept(relation: bound.Relation | None, scan: bound.Scan) -> bool:
-    """Returns whether no join adds rows that have NULLs in place of the scan's."""
-    match relation:
-        case bound.Scan():
-            return relation == scan
-        case bound.Join():
-            outer = {"left": (relation.left,), "right": (relation.right,), "full": ()}
-            sides = outer.get(relation.kind, (relation.left, relation.right))
-            return any(_kept(side, scan) for side in sides)
-        case _:
-            return False
 
 
 def _positive(expr: bound.Expr) -> Iterator[bound.Expr]:

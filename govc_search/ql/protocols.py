@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from govc_search import textquery
 
-__all__ = ["Cursor", "Graph", "Hits", "Served", "Table", "Text"]
+__all__ = ["Cursor", "Graph", "Hits", "Served", "Table", "Text", "Tree", "Trees"]
 
 Ids = npt.NDArray[np.uint64]
 
@@ -90,6 +90,48 @@ class Graph(Protocol):
         """Returns the positions in a range (kind `range`) or reachable, with warnings.
 
         Only `repos` are asked, or all where that is None.
+        """
+
+
+class Tree(Protocol):
+    """The files of one repository at one commit; SourceError where they cannot be read."""
+
+    @property
+    def repo(self) -> str:
+        """Returns the name of the repository."""
+
+    def files(self) -> pa.Table:
+        """Returns `path`, `mode` and `blob` of every file."""
+
+    def history(self) -> pa.Table:
+        """Returns `id` (position) and `ordinal` of the commits before it, the newest first."""
+
+    def sizes(self, blobs: Sequence[str]) -> Sequence[int | None]:
+        """Returns the size of each in bytes, None where it is missing."""
+
+    def contents(self, blobs: Sequence[str], sizes: Sequence[int], most: int) -> Iterator[pa.Table]:
+        """Yields `blob`, `content` and `is_binary` of all, in order, some at a time.
+
+        `content` is NULL where a file is binary or has more than `most` bytes; both are where it
+        is missing.
+        """
+
+    def close(self) -> None:
+        """Ends what is being read."""
+
+
+class Trees(Protocol):
+    """The trees of all repositories at one moment."""
+
+    def repos(self) -> Sequence[str]:
+        """Returns the names of the repositories."""
+
+    def open(
+        self, revision: str, repos: Sequence[str], check: Callable[[], None]
+    ) -> tuple[Sequence[Tree], Sequence[str]]:
+        """Returns the trees of these repositories at a revision, with warnings; to be closed.
+
+        `check` raises when time is up. Raises QueryError `unknown_revision` where none knows it.
         """
 
 
