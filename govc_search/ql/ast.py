@@ -22,6 +22,8 @@ __all__ = [
     "Extract",
     "Frame",
     "FromItem",
+    "GroupItem",
+    "GroupingSets",
     "InList",
     "InQuery",
     "Index",
@@ -45,6 +47,7 @@ __all__ = [
     "SelectItem",
     "SetOperation",
     "Show",
+    "Slice",
     "Star",
     "Statement",
     "TableFunction",
@@ -268,6 +271,15 @@ class Index(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Slice(Node):
+    """`list[i:j]`, each end of which may be left out."""
+
+    operand: Expr
+    start: Expr | None
+    end: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
 class ListLiteral(Node):
     """`[a, b]`."""
 
@@ -294,11 +306,16 @@ class Frame(Node):
 
 @dataclass(frozen=True, slots=True)
 class Window(Node):
-    """What stands in OVER (...)."""
+    """What stands in OVER (...), perhaps building on a window of the WINDOW clause.
 
-    partition: tuple[Expr, ...]
-    order: tuple[OrderItem, ...]
-    frame: Frame | None
+    `whole` says that only a name was written: OVER w, not OVER (w).
+    """
+
+    partition: tuple[Expr, ...] = ()
+    order: tuple[OrderItem, ...] = ()
+    frame: Frame | None = None
+    name: str | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +334,7 @@ class Call(Node):
 Expr = (
     Literal | TypedLiteral | Parameter | Name | Star | Unary | Binary | And | Or | Not | Between
     | InList | InQuery | Quantified | Exists | Scalar | Like | IsNull | IsTruth | IsDistinct
-    | Case | Cast | Extract | Index | ListLiteral | Call
+    | Case | Cast | Extract | Index | Slice | ListLiteral | Call
 )  # fmt: skip
 
 
@@ -374,17 +391,33 @@ class SelectItem(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class GroupingSets(Node):
+    """ROLLUP, CUBE or GROUPING SETS (`kind`: rollup, cube, sets); a tuple is several keys."""
+
+    kind: str
+    items: tuple[GroupItem, ...]
+
+
+GroupItem = Expr | GroupingSets | tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Select(Node):
-    """One SELECT without its ORDER BY and LIMIT, which belong to the query around it."""
+    """One SELECT without its ORDER BY and LIMIT, which belong to the query around it.
+
+    `distinct_on` are the keys of DISTINCT ON (...), `windows` those of the WINDOW clause.
+    """
 
     items: tuple[SelectItem, ...]
     from_: FromItem | None
     where: Expr | None
-    group_by: tuple[Expr, ...]
+    group_by: tuple[GroupItem, ...]
     group_all: bool
     having: Expr | None
     qualify: Expr | None
     distinct: bool
+    distinct_on: tuple[Expr, ...] = ()
+    windows: tuple[tuple[str, Window], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,13 @@ user. `Binder` knows queries and scopes; `expressions` binds what stands inside 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeGuard
 
 from govc_search import catalog
 from govc_search.errors import QueryError, Span
-from govc_search.ql import ast, bound, names, parser
-from govc_search.ql.grouping import check_grouped
+from govc_search.ql import ast, bound, joins, names, parser, recursion
+from govc_search.ql.grouping import check_grouped, grouping_sets, refuse_grouping
 from govc_search.settings import Settings
 
 __all__ = ["Binder", "Scope"]
@@ -33,6 +32,10 @@ class Scope:
     relations: list[bound.Scan | bound.Derived] = field(default_factory=list)
     # Columns joined with USING: the name means the left one and `*` shows it once.
     merged: dict[str, set[int]] = field(default_factory=dict)
+    # What such a name means after a full join, where either side may have no row.
+    coalesced: dict[str, bound.Expr] = field(default_factory=dict)
+    # What the WINDOW clause names.
+    windows: dict[str, ast.Window] = field(default_factory=dict)
     # What SELECT calls its items, for GROUP BY, HAVING, QUALIFY and ORDER BY.
     aliases: dict[str, bound.Expr] = field(default_factory=dict)
     # The clause being bound where neither aggregates nor windows can stand, or nothing.
@@ -56,6 +59,8 @@ class Binder:
         )
         self.used_params: set[str] = set()
         self.warnings: list[str] = []
+        # Those that are true only where several repositories are indexed.
+        self.repository_warnings: list[str] = []
         self.ids = 0
         self.ctes: list[dict[str, bound.Derived]] = []
         self.expressions = ExpressionBinder(self)
@@ -84,22 +89,18 @@ class Binder:
     def query(self, query: ast.Query, parent: Scope | None) -> bound.BoundQuery:
         """Returns the bound query; `parent` is the scope around a sub-query."""
         self.ctes.append({})
-        if query.recursive:
-            raise self.error(
-                "unsupported", "recursive common table expressions are not there yet", query.span
-            )
         ctes = []
         for cte in query.ctes:
-            inner = self.query(cte.query, parent)
             number = self.next_id()
-            names = self._rename(inner.names, cte.columns, cte.span)
-            ctes.append((number, inner))
-            self.ctes[-1][cte.name.lower()] = bound.Derived(
-                0, cte.name, None, number, names, inner.types
-            )
+            if query.recursive and recursion.refers(cte.query, cte.name):
+                inner = recursion.bind(self, cte, number, parent)
+            else:
+                inner = bound.Cte(number, self.query(cte.query, parent))
+            ctes.append(inner)
+            self.name_cte(cte, number, inner.query.names, inner.query.types)
         body, scope = self._body(query.body, parent)
         order = self._order(query, body, scope)
-        if isinstance(body, bound.BoundSelect) and body.distinct:
+        if isinstance(body, bound.BoundSelect) and body.distinct and not body.distinct_on:
             for key, item in zip(order, query.order_by, strict=False):
                 if not isinstance(key.expr, bound.Output):
                     raise self.error(
@@ -119,6 +120,13 @@ class Binder:
             self._check_highlights(result)
         return result
 
+    def name_cte(
+        self, cte: ast.Cte, number: int, names: tuple[str, ...], types: tuple[str, ...]
+    ) -> None:
+        """Makes a common table expression known from here on."""
+        renamed = self._rename(names, cte.columns, cte.span)
+        self.ctes[-1][cte.name.lower()] = bound.Derived(0, cte.name, None, number, renamed, types)
+
     def _check_highlights(self, query: bound.BoundQuery) -> None:
         """Refuses HIGHLIGHT and SNIPPET where they are not columns of the result itself."""
         shown = query.body.exprs if isinstance(query.body, bound.BoundSelect) else ()
@@ -130,6 +138,10 @@ class Binder:
                     node.span,
                     "select the column here, and highlight it outside",
                 )
+
+    def body(self, body: ast.Body, parent: Scope | None) -> bound.Body:
+        """Returns a bound body: a query without WITH, ORDER BY and LIMIT."""
+        return self._body(body, parent)[0]
 
     def _body(self, body: ast.Body, parent: Scope | None) -> tuple[bound.Body, Scope | None]:
         match body:
@@ -174,6 +186,7 @@ class Binder:
         scope = Scope(parent)
         relation = self._from(select.from_, scope) if select.from_ else None
         x = self.expressions
+        scope.windows = x.calls.windows.named(select.windows)
         # WHERE first: SCORE and HIGHLIGHT in the list speak of its text predicates.
         where = self._where(select.where, scope) if select.where else ()
         names: list[str] = []
@@ -193,7 +206,12 @@ class Binder:
             if item.alias:
                 scope.aliases.setdefault(item.alias.lower(), expr)
         scope.clause = "GROUP BY"
-        group = tuple(self._group_key(e, scope, exprs) for e in select.group_by)
+        group, sets = grouping_sets(
+            select.group_by,
+            lambda key: self._group_key(key, scope, exprs),
+            self.settings.size("query_leaves"),
+            self.error,
+        )
         scope.clause = ""
         having = x.condition(select.having, scope, "HAVING") if select.having else None
         if select.having and having is not None and bound.has_window(having):
@@ -206,8 +224,11 @@ class Binder:
         qualify = x.condition(select.qualify, scope, "QUALIFY") if select.qualify else None
         result = bound.BoundSelect(
             tuple(names), tuple(exprs), relation, where, group,
-            select.group_all, having, qualify, select.distinct,
+            select.group_all, having, qualify, select.distinct, (), sets,
         )  # fmt: skip
+        for window in scope.windows.values():
+            # Also one that nothing uses has to be right.
+            x.calls.windows.window(bound.Constant(None, "NULL"), window, scope)
         if result.is_grouped and not select.group_all:
             checked = list(zip(exprs, spans, strict=True))
             for clause, written in ((having, select.having), (qualify, select.qualify)):
@@ -215,6 +236,14 @@ class Binder:
                     checked.append((clause, written.span))
             for expr, span in checked:
                 check_grouped(expr, group, scope.relations, span, self.error)
+        elif select.group_all:
+            for expr, span in zip(exprs, spans, strict=True):
+                refuse_grouping(expr, span, self.error)
+        if select.distinct_on:
+            on = tuple(
+                self._order_expr(e, result, scope, "DISTINCT ON") for e in select.distinct_on
+            )
+            result = replace(result, distinct_on=on)
         return result, scope
 
     def _where(self, where: ast.Expr, scope: Scope) -> tuple[bound.Expr, ...]:
@@ -291,9 +320,11 @@ class Binder:
             keys.append(bound.OrderKey(expr, item.descending, item.nulls_first))
         return tuple(keys)
 
-    def _order_expr(self, expr: ast.Expr, body: bound.Body, scope: Scope | None) -> bound.Expr:
+    def _order_expr(
+        self, expr: ast.Expr, body: bound.Body, scope: Scope | None, clause: str = "ORDER BY"
+    ) -> bound.Expr:
         if isinstance(expr, ast.Literal) and isinstance(expr.value, int):
-            i = self._ordinal(expr.value, len(body.names), expr.span, "ORDER BY")
+            i = self._ordinal(expr.value, len(body.names), expr.span, clause)
             return bound.Output(i, body.types[i])
         if isinstance(expr, ast.Name) and len(expr.parts) == 1:
             wanted = expr.parts[0].lower()
@@ -429,10 +460,11 @@ class Binder:
         )
 
     def _join(self, item: ast.Join, scope: Scope) -> bound.Join:
+        first = len(scope.relations)
         left = self._from(item.left, scope)
-        left_relations = list(scope.relations)
+        left_relations = scope.relations[first:]
         right = self._from(item.right, scope)
-        right_relations = scope.relations[len(left_relations) :]
+        right_relations = scope.relations[first + len(left_relations) :]
         if item.kind == "cross":
             return bound.Join("cross", left, right, None)
         if item.on is not None:
@@ -440,63 +472,11 @@ class Binder:
             on = self.expressions.condition(item.on, scope, "ON")
             scope.clause = ""
         else:
-            on = self._using(item, scope, left_relations, right_relations)
+            on = joins.using(self, item, scope, left_relations, right_relations)
         if item.kind in ("semi", "anti"):
             for relation in right_relations:
                 scope.relations.remove(relation)
         return bound.Join(item.kind, left, right, on)
-
-    def _using(
-        self,
-        item: ast.Join,
-        scope: Scope,
-        lefts: list[bound.Scan | bound.Derived],
-        rights: list[bound.Scan | bound.Derived],
-    ) -> bound.Expr:
-        """Binds USING; `hash` brings `repo` along, and both are one position where both have it."""
-        if item.kind == "full":
-            raise self.error("unsupported", "FULL JOIN takes ON, not USING", item.span)
-        conditions: list[bound.Expr] = []
-        # The name means the side that always has a row.
-        hidden = [r.id for r in (lefts if item.kind == "right" else rights)]
-        for name in (n.lower() for n in item.using):
-            left = self._in_side(name, lefts, scope, item.span)
-            right = self._in_side(name, rights, scope, item.span)
-            if _is_hash(left) and _is_hash(right):
-                self._merge(scope, ("repo", "position", "hash", *left.column.aliases), *hidden)
-                conditions += self._same_commit(left, right)
-            else:
-                self._merge(scope, (name,), *hidden)
-                conditions.append(bound.Apply("({0} = {1})", (left, right), "BOOLEAN"))
-        if len(conditions) == 1:
-            return conditions[0]
-        return bound.Junction("AND", tuple(conditions))
-
-    def _same_commit(self, left: bound.Column, right: bound.Column) -> Iterator[bound.Expr]:
-        for name in ("position", "repo"):
-            pair = tuple(
-                bound.Column(c.scan, column)
-                for c in (left, right)
-                if (column := c.scan.table.column(name))
-                and (c.scan.table.position or name != "position")
-            )
-            if len(pair) == 2:
-                yield bound.Apply("({0} = {1})", pair, "BOOLEAN")
-                if name == "position":
-                    return
-        yield bound.Apply("({0} = {1})", (left, right), "BOOLEAN")
-
-    def _merge(self, scope: Scope, names: Sequence[str], *relations: int) -> None:
-        for name in names:
-            scope.merged.setdefault(name, set()).update(relations)
-
-    def _in_side(
-        self, name: str, side: list[bound.Scan | bound.Derived], scope: Scope, span: Span
-    ) -> bound.Column | bound.DerivedColumn:
-        probe = Scope(None, list(side), scope.merged)
-        found = names.column(ast.Name((name,), span=span), probe, self.error)
-        assert isinstance(found, bound.Column | bound.DerivedColumn)
-        return found
 
     def _star(self, star: ast.Star, scope: Scope) -> list[tuple[str, bound.Expr]]:
         relations = scope.relations
@@ -519,9 +499,14 @@ class Binder:
                     (n, bound.DerivedColumn(r.id, i, t))
                     for i, (n, t) in enumerate(zip(r.names, r.types, strict=True))
                 ]
-            for name, column in columns:
-                if star.table is None and r.id in scope.merged.get(name.lower(), ()):
-                    continue
+            for name, own in columns:
+                column = own
+                if star.table is None:
+                    if r.id in scope.merged.get(name.lower(), ()):
+                        continue
+                    merged = scope.coalesced.get(name.lower())
+                    if merged is not None and r.id in joins.read(merged):
+                        column = merged
                 if name == "repo" and star.table is None:
                     if shown_repo:
                         continue
@@ -532,7 +517,3 @@ class Binder:
         for name in sorted(exclude - seen):
             raise self.error("unknown_column", f'EXCLUDE names no column "{name}"', star.span)
         return result
-
-
-def _is_hash(expr: bound.Expr) -> TypeGuard[bound.Column]:
-    return isinstance(expr, bound.Column) and expr.column.name == "hash"

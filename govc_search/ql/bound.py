@@ -28,6 +28,7 @@ __all__ = [
     "BoundValues",
     "Column",
     "Constant",
+    "Cte",
     "Derived",
     "DerivedColumn",
     "Expr",
@@ -267,7 +268,10 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Highlight:
-    """HIGHLIGHT or SNIPPET (`length` set), computed on the rows of the result."""
+    """HIGHLIGHT or SNIPPET (`length` set), computed on the rows of the result.
+
+    Of type TEXT it is the marked text, else places as offsets: of the matches, or of the passage.
+    """
 
     column: Column
     open: str
@@ -325,7 +329,10 @@ Relation = Scan | Derived | Join
 
 @dataclass(frozen=True, slots=True)
 class BoundSelect:
-    """One SELECT; `where` is a tuple of conjuncts."""
+    """One SELECT; `where` is a tuple of conjuncts.
+
+    `sets` are the grouping sets where rows are grouped in more than one way: places in `group_by`.
+    """
 
     names: tuple[str, ...]
     exprs: tuple[Expr, ...]
@@ -336,6 +343,8 @@ class BoundSelect:
     having: Expr | None
     qualify: Expr | None
     distinct: bool
+    distinct_on: tuple[Expr, ...] = ()
+    sets: tuple[tuple[int, ...], ...] = ()
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -348,6 +357,7 @@ class BoundSelect:
         asked = (*self.exprs, *(e for e in (self.having, self.qualify) if e is not None))
         return bool(
             self.group_by
+            or self.sets
             or self.group_all
             or self.having is not None
             or any(map(has_aggregate, asked))
@@ -375,11 +385,20 @@ class BoundSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Cte:
+    """A common table expression; the second side of a `recursive` one reads the whole."""
+
+    number: int
+    query: BoundQuery
+    recursive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class BoundQuery:
-    """A whole query; `ctes` are (number, query) in the order they were written."""
+    """A whole query; `ctes` are in the order they were written."""
 
     body: Body
-    ctes: tuple[tuple[int, BoundQuery], ...]
+    ctes: tuple[Cte, ...]
     order_by: tuple[OrderKey, ...]
     limit: int | None
     offset: int

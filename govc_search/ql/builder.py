@@ -163,20 +163,43 @@ class _Builder(lark.Transformer[lark.Token, Any]):
             "group_all" in parts,
             one("having"),
             one("qualify"),
-            "distinct" in parts,
+            "distinct" in parts or "distinct_on" in parts,
+            tuple(parts.get("distinct_on", ())),
+            tuple(parts.get("windows", ())),
             span=span_of(meta),
         )
 
     distinct = _clause("distinct")
+    distinct_on = _clause("distinct_on")
     not_distinct = _clause("all")
     where = _clause("where")
     group_by = _clause("group")
     group_all = _clause("group_all")
     having = _clause("having")
+    windows = _clause("windows")
     qualify = _clause("qualify")
     order_by = _clause("order")
     limit = _clause("limit")
     offset = _clause("offset")
+
+    def _sets(self, kind: str, meta: Meta, c: list[Any]) -> ast.GroupingSets:
+        return ast.GroupingSets(kind, tuple(_nodes(c)), span=span_of(meta))
+
+    def rollup(self, meta: Meta, c: list[Any]) -> ast.GroupingSets:
+        return self._sets("rollup", meta, c)
+
+    def cube(self, meta: Meta, c: list[Any]) -> ast.GroupingSets:
+        return self._sets("cube", meta, c)
+
+    def grouping_sets(self, meta: Meta, c: list[Any]) -> ast.GroupingSets:
+        return self._sets("sets", meta, c)
+
+    def keys(self, meta: Meta, c: list[Any]) -> tuple[ast.Expr, ...]:
+        return tuple(c)
+
+    def named_window(self, meta: Meta, c: list[Any]) -> tuple[str, ast.Window]:
+        name, window = _nodes(c)
+        return (name.value, window)
 
     def order_all(self, meta: Meta, c: list[Any]) -> _Clause:
         return _Clause(("order_all", _nodes(c)))
@@ -387,6 +410,14 @@ class _Builder(lark.Transformer[lark.Token, Any]):
     def index(self, meta: Meta, c: list[Any]) -> ast.Index:
         return ast.Index(c[0], c[1], span=span_of(meta))
 
+    from_index = _clause("from")
+    to_index = _clause("to")
+
+    def slice(self, meta: Meta, c: list[Any]) -> ast.Slice:
+        operand, *ends = c
+        parts = {x[0]: x[1][0] for x in ends}
+        return ast.Slice(operand, parts.get("from"), parts.get("to"), span=span_of(meta))
+
     def at_time_zone(self, meta: Meta, c: list[Any]) -> ast.Call:
         operand, zone = _nodes(c)
         return ast.Call("AT TIME ZONE", (operand, zone), span=span_of(meta))
@@ -459,14 +490,22 @@ class _Builder(lark.Transformer[lark.Token, Any]):
     partition = _clause("partition")
 
     def over(self, meta: Meta, c: list[Any]) -> _Clause:
-        parts = {x[0]: x[1] for x in _nodes(c)}
-        window = ast.Window(
+        return _Clause(("over", _nodes(c)[0]))
+
+    def over_name(self, meta: Meta, c: list[Any]) -> _Clause:
+        name = _nodes(c)[0]
+        return _Clause(("over", ast.Window(name=name.value, whole=True, span=name.span)))
+
+    def window(self, meta: Meta, c: list[Any]) -> ast.Window:
+        base = [x for x in c if isinstance(x, ast.Literal)]
+        parts = {x[0]: x[1] for x in c if isinstance(x, _Clause)}
+        return ast.Window(
             tuple(parts.get("partition", ())),
             tuple(parts.get("order", ())),
             parts.get("frame"),
-            span=span_of(meta),
+            str(base[0].value) if base else None,
+            span=base[0].span if base else span_of(meta),
         )
-        return _Clause(("over", window))
 
     def frame(self, meta: Meta, c: list[Any]) -> _Clause:
         start, *end = _nodes(c)
@@ -525,6 +564,7 @@ class _Builder(lark.Transformer[lark.Token, Any]):
 
     alias = name
     bare_alias = name
+    base = name
 
     def string(self, meta: Meta, c: list[Any]) -> ast.Literal:
         return ast.Literal(_unquote(c[0]), span=span_of(meta))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from govc_search import catalog
 from govc_search.errors import Span
 from govc_search.ql import ast, bound, patterns, times
-from govc_search.ql.arithmetic import NUMBERS, TIMES
+from govc_search.ql.arithmetic import TIMES
 from govc_search.ql.predicates import PredicateBinder
+from govc_search.ql.windows import WindowBinder
 
 if TYPE_CHECKING:
     from govc_search.ql.binder import Scope
@@ -31,13 +33,14 @@ _NULLS = {
 _ANY_NUMBER = range(1_000)
 _ALIKE = {
     "coalesce": _ANY_NUMBER, "greatest": _ANY_NUMBER, "least": _ANY_NUMBER, "ifnull": _ANY_NUMBER,
-    "nullif": _ANY_NUMBER, "if": (1, 2), "lag": (0, 2), "lead": (0, 2),
+    "nullif": _ANY_NUMBER, "if": (1, 2), "lag": (0, 2), "lead": (0, 2), "list_concat": (0, 1),
+    "list_intersect": (0, 1), "list_has_any": (0, 1), "list_has_all": (0, 1),
 }  # fmt: skip
-# Constants: their type, and the highest.
-_CONSTANTS = {"SHARE": ("DOUBLE", 1), "GROUP": ("INTEGER", 9)}
-_FRAME_PLACES = (
-    "UNBOUNDED PRECEDING", "PRECEDING", "CURRENT ROW", "FOLLOWING", "UNBOUNDED FOLLOWING",
-)  # fmt: skip
+# Constants: their type, the lowest and the highest.
+_CONSTANTS = {
+    "SHARE": ("DOUBLE", 0, 1), "GROUP": ("INTEGER", 0, 9), "COUNT": ("INTEGER", 1, 100_000),
+    "WIDTH": ("INTEGER", 1, 1_000),
+}  # fmt: skip
 
 
 class CallBinder:
@@ -47,24 +50,14 @@ class CallBinder:
         self.x = expressions
         self.error = expressions.error
         self.predicates = PredicateBinder(expressions)
+        self.windows = WindowBinder(expressions)
         # How many calls of unnest were bound so far.
         self.rows_made = 0
 
     def bind(self, call: ast.Call, scope: Scope, *, top: bool) -> bound.Expr:
         """Returns the bound call; `top` says that it is an item of SELECT itself."""
         if call.name == "AT TIME ZONE":
-            operand = self.x.bind(call.args[0], scope)
-            self.x.want(operand, "TIMESTAMP", call.name, call.args[0].span)
-            zone = self.x.text_constant(call.args[1], scope, call.name)
-            unknown = self.error(
-                "unknown_time_zone",
-                f"no time zone {zone!r}",
-                call.args[1].span,
-                "as in 'Europe/Berlin' or 'UTC'",
-            )
-            fault = bound.Fault("null", unknown)
-            sql = "timezone({1}, timezone('UTC', CAST({0} AS TIMESTAMP)))"
-            return bound.Apply(sql, (operand, bound.constant(zone)), "TIMESTAMP", fault)
+            return self._at_time_zone(call, scope)
         function = catalog.function(call.name)
         if function is None:
             known = [n for f in catalog.FUNCTIONS for n in (f.name, *f.aliases)]
@@ -112,15 +105,83 @@ class CallBinder:
             if call.where or call.distinct:
                 raise self.error("syntax_error", f"{function.name} is not an aggregate", call.span)
             self._check_place(function, call, scope)
-            return self._window(bound.Apply(sql, tuple(args), returns), call, scope)
+            return self.windows.call(bound.Apply(sql, tuple(args), returns), call, scope)
+        return self._scalar(function, sql, args, returns, call)
+
+    def _scalar(
+        self,
+        function: catalog.Function,
+        sql: str,
+        args: list[bound.Expr],
+        returns: str,
+        call: ast.Call,
+    ) -> bound.Expr:
         if call.over or call.where or call.distinct or call.order:
             raise self.error("syntax_error", f"{function.name} is not an aggregate", call.span)
+        if function.name in ("generate_series", "range"):
+            return self._series(function, args, call)
         if function.name == "mod":
             args = [
                 self.x.arithmetic.signed(a, e.span) for a, e in zip(args, call.args, strict=True)
             ]
             returns = "DOUBLE" if "DOUBLE" in {a.type for a in args} else "INTEGER"
-        return bound.Apply(sql, tuple(args), returns, self._fault(function, args, call.span))
+        result = bound.Apply(sql, tuple(args), returns, self._fault(function, args, call.span))
+        if function.name == "list_sum" and returns == "INTEGER":
+            return self._in_64_bits(result, call.span)
+        return result
+
+    def _at_time_zone(self, call: ast.Call, scope: Scope) -> bound.Expr:
+        operand = self.x.bind(call.args[0], scope)
+        self.x.want(operand, "TIMESTAMP", call.name, call.args[0].span)
+        zone = self.x.text_constant(call.args[1], scope, call.name)
+        unknown = self.error(
+            "unknown_time_zone",
+            f"no time zone {zone!r}",
+            call.args[1].span,
+            "as in 'Europe/Berlin' or 'UTC'",
+        )
+        fault = bound.Fault("null", unknown)
+        sql = "timezone({1}, timezone('UTC', CAST({0} AS TIMESTAMP)))"
+        return bound.Apply(sql, (operand, bound.constant(zone)), "TIMESTAMP", fault)
+
+    def _in_64_bits(self, total: bound.Expr, span: Span) -> bound.Expr:
+        """Returns a sum, which DuckDB adds up in 128 bits, as a number like all others."""
+        fault = self.x.arithmetic.too_large(span, "the sum {0}")
+        return bound.Apply("CAST({0} AS BIGINT)", (total,), "INTEGER", fault)
+
+    def _series(
+        self, function: catalog.Function, args: list[bound.Expr], call: ast.Call
+    ) -> bound.Expr:
+        """Returns a list of numbers, or of times."""
+        start, end, *step = args
+        times_ = bool({start.type, end.type} & TIMES)
+        if times_:
+            start, end = (
+                self.x.as_time(e, a.span) for e, a in zip((start, end), call.args, strict=False)
+            )
+        wanted = "INTERVAL" if times_ else "INTEGER"
+        if len(step) < times_ or any(s.type != wanted for s in step):
+            raise self.error(
+                "type_mismatch", f"{function.name} of {'times' if times_ else 'numbers'} goes on by an {wanted}",
+                call.span, "such as INTERVAL '1 day'" if times_ else None,
+            )  # fmt: skip
+        if len({start.type, end.type} - TIMES) > (not times_):
+            raise self.error(
+                "type_mismatch",
+                f"{function.name} goes from one kind of value to the same",
+                call.span,
+            )
+        kind, cast = ("TIMESTAMP", "TIMESTAMP") if times_ else ("INTEGER", "BIGINT")
+        holes = [f"CAST({{{i}}} AS {cast})" for i in (0, 1)] + ["{2}" for _ in step]
+        length = (
+            "(epoch({1}) - epoch({0})) / epoch({2})" if times_
+            else "(CAST({1} AS DOUBLE) - {0})" + (" / {2}" if step else "")
+        )  # fmt: skip
+        # What is too long is not made either where DuckDB computes constants beforehand.
+        holes[1] = f"CASE WHEN 8 * {length} <= 1e8 THEN {holes[1]} END"
+        fault = self._fault(replace(function, size=f"8 * {length}"), [start, end, *step], call.span)
+        sql = f"{function.name}({', '.join(holes)})"
+        return bound.Apply(sql, (start, end, *step), f"{kind}[]", fault)
 
     def _fault(
         self, function: catalog.Function, args: list[bound.Expr], span: Span
@@ -129,7 +190,7 @@ class CallBinder:
             return None  # all others begin in the year of the time
         if function.fault == "zero":
             return self.x.arithmetic.division(span)
-        if not args or function.returns in ("BOOLEAN", "DATE"):
+        if not args or function.returns == "BOOLEAN":
             return None
         # A pattern is bound as something else than was written.
         told = [i for i, kind in enumerate(function.args[: len(args)]) if kind != "PATTERN"]
@@ -138,7 +199,7 @@ class CallBinder:
             "invalid_argument",
             f"{function.name} cannot take {shown}",
             span,
-            "a text of more than 100 million bytes is not made" if function.size else None,
+            "more than 100 million bytes are not made of one row" if function.size else None,
         )
         return bound.Fault(function.fault, refused, function.size)
 
@@ -167,8 +228,10 @@ class CallBinder:
             return bound.constant(
                 self.x.regex(self.x.text_constant(arg, scope, function.name), arg.span)
             )
+        if wanted == "STEP":
+            return self._step(function, arg, scope)
         if wanted == "INTERVAL":
-            text = self.x.text_constant(arg, scope, function.name)
+            text = self._interval_text(function, arg, scope)
             self._check_interval(function, text, arg.span)
             return bound.constant(text.strip())
         if wanted in ("FORMAT", "SEPARATOR"):
@@ -183,7 +246,7 @@ class CallBinder:
         if wanted in _CONSTANTS:
             return self._number(function, arg, scope, *_CONSTANTS[wanted])
         value = self.x.bind(arg, scope)
-        if wanted == "TIMESTAMP":
+        if "TIMESTAMP" in wanted:
             value = self.x.as_time(value, arg.span) if isinstance(value, bound.Constant) else value
         if wanted == "DIGITS":
             self.x.want(value, "INTEGER", function.name, arg.span)
@@ -192,6 +255,8 @@ class CallBinder:
             )
             fault = bound.Fault("error", refused)
             return bound.Apply("CAST({0} AS INTEGER)", (value,), "INTEGER", fault)
+        if function.name == "sum" and value.type == "BOOLEAN":
+            value = bound.Apply("CAST({0} AS BIGINT)", (value,), "INTEGER")
         self.x.want(value, wanted, function.name, arg.span)
         if function.bounded and function.bounded[0] == i:
             limit = function.bounded[1]
@@ -210,6 +275,24 @@ class CallBinder:
             # NULL alone does not say which of several functions of a name is meant.
             return bound.Apply(_NULLS[wanted], (), wanted)
         return self._whole(function, value, arg.span) if wanted == "INTEGER" else value
+
+    def _interval_text(self, function: catalog.Function, arg: ast.Expr, scope: Scope) -> str:
+        """Returns the text of an interval, whether INTERVAL stands before it or not."""
+        if isinstance(arg, ast.TypedLiteral) and arg.type == "INTERVAL":
+            return arg.text
+        return self.x.text_constant(arg, scope, function.name)
+
+    def _step(self, function: catalog.Function, arg: ast.Expr, scope: Scope) -> bound.Expr:
+        """Returns what a series goes on by: a whole number, or an interval."""
+        if isinstance(arg, ast.TypedLiteral):
+            value = self.x.bind(arg, scope)
+            self.x.want(value, "INTERVAL", function.name, arg.span)
+            return value
+        value = self.x.bind(arg, scope)
+        if isinstance(value, bound.Constant) and isinstance(value.value, str):
+            return self.x.interval(value.value, arg.span)
+        self.x.want(value, "INTEGER", function.name, arg.span)
+        return self._whole(function, value, arg.span)
 
     def _check_interval(self, function: catalog.Function, text: str, span: Span) -> None:
         if function.name == "ago":
@@ -259,16 +342,22 @@ class CallBinder:
         return value
 
     def _number(
-        self, function: catalog.Function, arg: ast.Expr, scope: Scope, kind: str, high: int
+        self,
+        function: catalog.Function,
+        arg: ast.Expr,
+        scope: Scope,
+        kind: str,
+        low: int,
+        high: int,
     ) -> bound.Expr:
-        """Returns a constant number from 0 to `high`."""
+        """Returns a constant number from `low` to `high`."""
         value = self.x.bind(arg, scope)
         number = value.value if isinstance(value, bound.Constant) else None
-        if value.type not in ("INTEGER", kind) or not isinstance(number, int | float) or not 0 <= number <= high:  # fmt: skip
+        if value.type not in ("INTEGER", kind) or not isinstance(number, int | float) or not low <= number <= high:  # fmt: skip
             whole = " whole" if kind == "INTEGER" else ""
             raise self.error(
                 "invalid_argument",
-                f"{function.name} takes a{whole} number from 0 to {high} here",
+                f"{function.name} takes a{whole} number from {low} to {high} here",
                 arg.span,
             )
         return value
@@ -293,15 +382,18 @@ class CallBinder:
         return [next(rest) if i in places else a for i, a in enumerate(args)]
 
     def _returns(self, function: catalog.Function, args: list[bound.Expr]) -> str:
-        if function.name in _ALIKE:
-            places = _ALIKE[function.name]
-            return bound.joint_type(a.type for i, a in enumerate(args) if i in places)
-        if function.returns.startswith("="):
-            return args[int(function.returns[1:])].type
-        if function.name == "list":
+        if function.returns == catalog.LISTED or (
+            function.kind == "aggregate"
+            and function.args[-1] == "COUNT"
+            and len(args) == len(function.args)
+        ):
             return f"{args[0].type}[]"
-        if function.name == "unnest":
-            return args[0].type.removesuffix("[]")
+        if function.returns == catalog.ITEM:
+            kind = args[0].type
+            return "ANY" if kind == "LIST" else kind.removesuffix("[]")
+        if function.returns.startswith("="):
+            places = _ALIKE.get(function.name, (int(function.returns[1:]),))
+            return bound.joint_type(a.type for i, a in enumerate(args) if i in places)
         return function.returns
 
     def _check_place(self, function: catalog.Function, call: ast.Call, scope: Scope) -> None:
@@ -328,7 +420,7 @@ class CallBinder:
             raise self.error(
                 "aggregate_place", "a window inside an aggregate", call.span, "use a sub-query"
             )
-        order = self._order(call.order, scope)
+        order = self.windows.order(call.order, scope)
         if call.distinct and any(k.expr not in args for k in order):
             raise self.error(
                 "order_not_selected",
@@ -337,72 +429,7 @@ class CallBinder:
             )
         result: bound.Expr = bound.Aggregate(sql, args, returns, call.distinct, order, where)
         if call.over:
-            result = self._window(result, call, scope)
+            result = self.windows.call(result, call, scope)
         if function.name == "sum" and returns == "INTEGER":
-            # DuckDB adds up in 128 bits.
-            fault = self.x.arithmetic.too_large(call.span, "the sum {0}")
-            result = bound.Apply("CAST({0} AS BIGINT)", (result,), "INTEGER", fault)
+            return self._in_64_bits(result, call.span)
         return result
-
-    def _window(self, function: bound.Expr, call: ast.Call, scope: Scope) -> bound.WindowCall:
-        assert call.over is not None
-        frame = None
-        order = self._order(call.over.order, scope)
-        if call.over.frame:
-            f = call.over.frame
-            bounds = [
-                (kind, self._offset(e, f.unit, order, scope) if e is not None else None)
-                for kind, e in (f.start, f.end or ("CURRENT ROW", None))
-            ]
-            places = [_FRAME_PLACES.index(kind) for kind, _ in bounds]
-            if places[0] == len(_FRAME_PLACES) - 1 or places[1] == 0 or places[0] > places[1]:
-                raise self.error("invalid_argument", "the frame ends before it begins", call.span)
-            end = bounds[1] if f.end else (None, None)
-            frame = (f.unit, *bounds[0], *end)
-        result = bound.WindowCall(
-            function,
-            tuple(self.x.bind(p, scope) for p in call.over.partition),
-            order,
-            frame,
-            function.type,
-        )
-        if any(map(bound.has_window, bound.operands(result))):
-            raise self.error(
-                "aggregate_place", "a window inside a window", call.span, "use a sub-query"
-            )
-        return result
-
-    def _offset(
-        self, expr: ast.Expr, unit: str, order: tuple[bound.OrderKey, ...], scope: Scope
-    ) -> bound.Expr:
-        """Returns how far a frame reaches: a constant that goes with the unit and the order."""
-        value = self.x.bind(expr, scope)
-        kind = order[0].expr.type if unit == "RANGE" and len(order) == 1 else ""
-        if kind in TIMES:
-            text = value.args[0] if isinstance(value, bound.Apply) and value.args else None
-            if (
-                value.type == "INTERVAL"
-                and isinstance(text, bound.Constant)
-                and (found := times.interval(str(text.value))) is not None
-                and min(found) >= 0
-            ):
-                return value
-            wanted = "takes an interval from 0, such as INTERVAL '7 days', by a time"
-        else:
-            kinds = NUMBERS if kind in NUMBERS else {"INTEGER"}
-            number = value.value if isinstance(value, bound.Constant) else None
-            if (
-                (kind or unit != "RANGE")
-                and (kind in NUMBERS or unit != "RANGE")
-                and value.type in kinds
-                and isinstance(number, int | float)
-                and 0 <= number < 1 << 62
-            ):
-                return value
-            wanted = "takes a number from 0" + (" by one number or time" if unit == "RANGE" else "")
-        raise self.error("invalid_argument", f"a frame of {unit} {wanted}", expr.span)
-
-    def _order(self, order: tuple[ast.OrderItem, ...], scope: Scope) -> tuple[bound.OrderKey, ...]:
-        return tuple(
-            bound.OrderKey(self.x.bind(o.expr, scope), o.descending, o.nulls_first) for o in order
-        )

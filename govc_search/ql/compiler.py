@@ -17,6 +17,10 @@ from govc_search.ql.plan import Exactness, Plan, TextScan
 
 __all__ = ["ScannedText", "Statement", "compile_plan"]
 
+# Aggregates that show the order of their rows.
+_IN_ORDER = ("list(", "string_agg(", "first(", "last(", "any_value(")
+# Windows functions whose results differ between rows that their order does not tell apart.
+_PLACES = ("row_number(", "ntile(", "lag(", "lead(", "first_value(")
 _OCCURRENCES = "((length({0}) - length(replace({0}, {1}, ''))) / length({1}))"
 
 # What is read from hits that bring a column, in place of what is read from the table.
@@ -82,6 +86,8 @@ class _Compiler:
         self.used: dict[int, dict[str, str]] = {}
         self.joins: dict[int, set[str]] = {}
         self.nullable = _nullable(plan.query)
+        # The SELECTs that are being written, the innermost last.
+        self.selects: list[bound.BoundSelect] = []
 
     # Values
 
@@ -112,10 +118,11 @@ class _Compiler:
         sql = self.body(query.body, query.order_by)
         if query.ctes:
             ctes = []
-            for number, inner in query.ctes:
-                names = ", ".join(f"c{i}" for i in range(len(inner.names)))
-                ctes.append(f"w{number}({names}) AS ({self.query(inner)})")
-            sql = f"WITH {', '.join(ctes)} {sql}"
+            for cte in query.ctes:
+                names = ", ".join(f"c{i}" for i in range(len(cte.query.names)))
+                ctes.append(f"w{cte.number}({names}) AS ({self.query(cte.query)})")
+            word = "WITH RECURSIVE" if any(c.recursive for c in query.ctes) else "WITH"
+            sql = f"{word} {', '.join(ctes)} {sql}"
         if query.limit is not None:
             sql += f" LIMIT {query.limit}"
         if query.offset:
@@ -129,13 +136,21 @@ class _Compiler:
             case bound.BoundValues():
                 rows = ", ".join("(" + ", ".join(self.expr(e) for e in r) + ")" for r in body.rows)
                 names = ", ".join(f"c{i}" for i in range(len(body.names)))
-                return f"SELECT * FROM (VALUES {rows}) AS v({names})" + self.order(order)
+                return f"SELECT * FROM (VALUES {rows}) AS v({names})" + self.whole_order(
+                    body, order
+                )
             case bound.BoundSet():
                 left, right = self.body(body.left), self.body(body.right)
-                return f"({left}) {body.op} ({right})" + self.order(order)
+                return f"({left}) {body.op} ({right})" + self.whole_order(body, order)
             case bound.BoundQuery():
                 names = ", ".join(f"c{i}" for i in range(len(body.names)))
-                return f"SELECT {names} FROM ({self.query(body)}) AS q" + self.order(order)
+                return f"SELECT {names} FROM ({self.query(body)}) AS q" + self.whole_order(
+                    body, order
+                )
+
+    def whole_order(self, body: bound.Body, keys: tuple[bound.OrderKey, ...]) -> str:
+        ordered = self.order(keys)
+        return ordered + "".join(f", c{i}" for i in range(len(body.names))) if ordered else ""
 
     def order(self, keys: tuple[bound.OrderKey, ...]) -> str:
         # A constant orders nothing, and its SQL would be taken for a position.
@@ -147,19 +162,24 @@ class _Compiler:
 
         Pages cut with LIMIT and OFFSET then add up to the whole.
         """
-        grouped = (
-            select.group_by or select.group_all or select.distinct or select.having is not None
-        )
-        if grouped or any(map(bound.has_aggregate, select.exprs)):
-            keys = [f"c{i}" for i in range(len(select.exprs))]
-        else:
-            keys = [
-                self.column(scan, column)
-                for scan in _scans(select.from_)
-                for name in scan.table.order
-                if (column := scan.table.column(name)) is not None
-            ]
+        keys: list[str] = []
+        whole = False
+        if not select.is_grouped and (select.distinct_on or not select.distinct):
+            keys = self.row_keys(select.from_)
+            whole = all(isinstance(r, bound.Scan) for r in _relations(select.from_))
+        if not whole:
+            # Rows that agree in all that is shown may come in any order.
+            keys += [f"c{i}" for i in range(len(select.exprs))]
         return "".join(f", {k}" for k in keys)
+
+    def row_keys(self, relation: bound.Relation | None) -> list[str]:
+        """Returns what tells the rows of FROM from each other, as far as its tables do."""
+        return [
+            self.column(scan, column)
+            for scan in _scans(relation)
+            for name in scan.table.order
+            if (column := scan.table.column(name)) is not None
+        ]
 
     def order_key(self, key: bound.OrderKey) -> str:
         sql = f"c{key.expr.index}" if isinstance(key.expr, bound.Output) else self.expr(key.expr)
@@ -169,15 +189,26 @@ class _Compiler:
         return sql
 
     def select(self, select: bound.BoundSelect, order: tuple[bound.OrderKey, ...]) -> str:
+        self.selects.append(select)
+        try:
+            return self._select(select, order)
+        finally:
+            self.selects.pop()
+
+    def _select(self, select: bound.BoundSelect, order: tuple[bound.OrderKey, ...]) -> str:
         exprs = [self.expr(e) for e in select.exprs]
         items = ", ".join(f"{e} AS c{i}" for i, e in enumerate(exprs))
         distinct = "DISTINCT " if select.distinct else ""
+        if select.distinct_on:
+            distinct += f"ON ({', '.join(self.order_key(bound.OrderKey(e, False, None)) for e in select.distinct_on)}) "
         tail = ""
         if select.where:
             tail += " WHERE " + " AND ".join(self.expr(e) for e in select.where)
         having: list[str] = []
         if select.group_all:
             tail += " GROUP BY ALL"
+        elif select.sets:
+            tail += f" GROUP BY {self.sets(select)}"
         elif select.group_by:
             # A constant makes no groups, and its SQL would be taken for a position.
             keys = [
@@ -197,6 +228,9 @@ class _Compiler:
         ordered = self.order(order)
         if ordered:
             tail += ordered + self.ties(select)
+        elif select.distinct_on:
+            # Which row is the first of its kind is not left to chance.
+            tail += self.ties(select).replace(",", " ORDER BY", 1)
         from_ = ""
         if select.from_ is not None:
             inner: dict[int, str] = {}
@@ -204,6 +238,14 @@ class _Compiler:
             self.prepare(select.from_, inner, conditions)
             from_ = " FROM " + self.relation(select.from_, inner, conditions)
         return f"SELECT {distinct}{items}{from_}{tail}"
+
+    def sets(self, select: bound.BoundSelect) -> str:
+        keys = [
+            str(select.exprs.index(g) + 1) if g in select.exprs else self.expr(g)
+            for g in select.group_by
+        ]
+        shown = (f"({', '.join(keys[i] for i in one)})" for one in select.sets)
+        return f"GROUPING SETS ({', '.join(shown)})"
 
     # FROM
 
@@ -375,12 +417,16 @@ class _Compiler:
     def _negation(self, expr: bound.Negation) -> str:
         return f"(NOT {self.expr(expr.operand)})"
 
-    def _aggregate(self, expr: bound.Aggregate) -> str:
+    def _aggregate(self, expr: bound.Aggregate, *, over: bool = False) -> str:
         args = [self.expr(a) for a in expr.args]
+        keys = [self.order_key(k) for k in expr.order]
+        if expr.sql.startswith(_IN_ORDER) and not over:
+            # Its items are those of every other run, in the same order.
+            keys += args[:1] if expr.distinct else self.row_keys(self.selects[-1].from_)
         if expr.distinct and args:
             args[0] = f"DISTINCT {args[0]}"
-        if expr.order and args:
-            args[-1] += " ORDER BY " + ", ".join(self.order_key(k) for k in expr.order)
+        if keys and args:
+            args[-1] += " ORDER BY " + ", ".join(keys)
         sql = expr.sql.format(*args)
         return sql if expr.where is None else f"{sql} FILTER (WHERE {self.expr(expr.where)})"
 
@@ -388,8 +434,12 @@ class _Compiler:
         parts = []
         if expr.partition:
             parts.append("PARTITION BY " + ", ".join(self.expr(p) for p in expr.partition))
-        if expr.order:
-            parts.append("ORDER BY " + ", ".join(self.order_key(k) for k in expr.order))
+        keys = [self.order_key(k) for k in expr.order]
+        select = self.selects[-1]
+        if _tells_rows(expr) and not select.is_grouped:
+            keys += self.row_keys(select.from_)
+        if keys:
+            parts.append("ORDER BY " + ", ".join(keys))
         if expr.frame is not None:
             unit, start, start_value, end, end_value = expr.frame
             low = (f"{self.expr(start_value)} " if start_value is not None else "") + start
@@ -398,7 +448,13 @@ class _Compiler:
             else:
                 high = (f"{self.expr(end_value)} " if end_value is not None else "") + end
                 parts.append(f"{unit} BETWEEN {low} AND {high}")
-        return f"{self.expr(expr.function)} OVER ({' '.join(parts)})"
+        function = expr.function
+        called = (
+            self._aggregate(function, over=True)
+            if isinstance(function, bound.Aggregate)
+            else self.expr(function)
+        )
+        return f"{called} OVER ({' '.join(parts)})"
 
     def _subquery(self, expr: bound.Subquery) -> str:
         inner = self.query(expr.query)
@@ -539,14 +595,29 @@ class _Compiler:
     }
 
 
-def _scans(relation: bound.Relation | None) -> Iterator[bound.Scan]:
+def _relations(relation: bound.Relation | None) -> Iterator[bound.Scan | bound.Derived]:
     match relation:
-        case bound.Scan():
+        case bound.Scan() | bound.Derived():
             yield relation
         case bound.Join():
-            yield from _scans(relation.left)
+            yield from _relations(relation.left)
             if relation.kind not in ("semi", "anti"):
-                yield from _scans(relation.right)
+                yield from _relations(relation.right)
+
+
+def _scans(relation: bound.Relation | None) -> Iterator[bound.Scan]:
+    return (r for r in _relations(relation) if isinstance(r, bound.Scan))
+
+
+def _tells_rows(expr: bound.WindowCall) -> bool:
+    """Returns whether it makes a difference which of equal rows comes first in a window.
+
+    Others look at all equal rows at once, so that their order must not be made finer.
+    """
+    if expr.frame is not None and expr.frame[0] == "ROWS":
+        return True
+    function = expr.function
+    return isinstance(function, bound.Apply) and function.sql.startswith(_PLACES)
 
 
 def _take(hits: TextScan, used: dict[str, str], alias: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -130,14 +131,19 @@ def _plan(
     binder = Binder(gql, params, snapshot.settings)
     bound_query = binder.query(query, None)
     binder.check_parameters()
-    made = (
-        make_plan(bound_query, snapshot.text, snapshot.as_of),
-        (*binder.warnings, *uncovered(bound_query, snapshot.gaps)),
-    )
+    warnings = [*binder.warnings, *uncovered(bound_query, snapshot.gaps)]
+    if binder.repository_warnings and _several_repositories(snapshot):
+        warnings += dict.fromkeys(binder.repository_warnings)
+    made = make_plan(bound_query, snapshot.text, snapshot.as_of), tuple(warnings)
     if len(snapshot.plans) >= _CACHED_PLANS:
         snapshot.plans.clear()
     snapshot.plans[key] = made
     return made
+
+
+def _several_repositories(snapshot: Snapshot) -> bool:
+    asked = "SELECT count(*) > 1 FROM repos"
+    return bool(next(iter(run(asked, None, snapshot, time.perf_counter())))[0])
 
 
 def _execute(
@@ -382,6 +388,8 @@ def _types(rows: pa.Table, query: bound.BoundQuery) -> tuple[str, ...]:
 def _type(kind: pa.DataType) -> str:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return _type(kind.value_type) + "[]"
+    if pa.types.is_map(kind):
+        return "MAP"
     if pa.types.is_boolean(kind):
         return "BOOLEAN"
     if pa.types.is_integer(kind):
@@ -407,12 +415,28 @@ def _dress(rows: pa.Table, query: bound.BoundQuery) -> pa.Table:
         return rows
     for i, expr in enumerate(body.exprs):
         if isinstance(expr, bound.Highlight):
-            found = [q for e in body.where for q in _marked(e, expr.column)]
+            asked = (*body.where, *_on(body.from_))
+            found = [q for e in asked for q in _marked(e, expr.column)]
             texts = [
                 None if t is None else _mark(t, expr, found) for t in rows.column(i).to_pylist()
             ]
-            rows = rows.set_column(i, rows.field(i).name, pa.array(texts, pa.string()))
+            rows = rows.set_column(i, rows.field(i).name, pa.array(texts, _MARKED[expr.type]))
     return rows
+
+
+_MARKED = {
+    "TEXT": pa.string(), "INTEGER[]": pa.list_(pa.int64()),
+    "INTEGER[][]": pa.list_(pa.list_(pa.int64())),
+}  # fmt: skip
+
+
+def _on(relation: bound.Relation | None) -> Iterator[bound.Expr]:
+    """Yields the conditions of the joins in FROM."""
+    if isinstance(relation, bound.Join):
+        yield from _on(relation.left)
+        yield from _on(relation.right)
+        if relation.on is not None:
+            yield relation.on
 
 
 def _marked(expr: bound.Expr, column: bound.Column) -> Iterator[tuple[str, textquery.Node]]:
@@ -434,6 +458,10 @@ def _marked(expr: bound.Expr, column: bound.Column) -> Iterator[tuple[str, textq
                 yield "text", _needle(pattern, regex=False)
             elif sql == bound.MATCHES and patterns.is_by_line(pattern):
                 yield "text", _needle(pattern, regex=True)
+            elif sql in bound.LIKES:
+                flags = "(?im)" if "ILIKE" in sql else "(?m)"
+                for piece in patterns.like_pieces(pattern):
+                    yield "text", _needle(flags + re.escape(piece), regex=True)
 
 
 def _needle(pattern: str, *, regex: bool) -> textquery.Node:
@@ -442,13 +470,19 @@ def _needle(pattern: str, *, regex: bool) -> textquery.Node:
     return textquery.Substring(("text",), pattern)
 
 
-def _mark(text: str, expr: bound.Highlight, found: Sequence[tuple[str, textquery.Node]]) -> str:
+def _mark(
+    text: str, expr: bound.Highlight, found: Sequence[tuple[str, textquery.Node]]
+) -> str | list[int] | list[list[int]]:
     spans: list[tuple[int, int]] = []
     for start, end in sorted({s for name, q in found for s in textquery.spans(q, name, text)}):
         if spans and start < spans[-1][1]:
             spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
         else:
             spans.append((start, end))
+    if expr.type == "INTEGER[]" and expr.length is not None:
+        return [*highlight.passage(text, spans, expr.length)]
+    if expr.type == "INTEGER[][]":
+        return [[start, end] for start, end in spans]
     if expr.length is not None:
         return highlight.snippet(text, spans, expr.length, expr.open, expr.close)
     return highlight.highlight(text, spans, expr.open, expr.close)

@@ -37,6 +37,9 @@ def explain(
         depth += 1
     for text, level in _body(query.body, plan):
         out.append("  " * (depth + level) + text)
+    for cte in query.ctes:
+        out.append(f"w{cte.number} = {'recursive ' if cte.recursive else ''}common table")
+        out += ["  " * (level + 1) + text for text, level in _body(cte.query.body, plan)]
     served = (*plan.accesses.values(), *plan.narrowed.values())
     accesses = dict.fromkeys(a.scan for a in served if a.scan is not None)
     for scan in (*accesses, *(s for s in plan.scores.values() if s not in accesses)):
@@ -98,13 +101,17 @@ def _body(body: bound.Body, plan: Plan) -> list[tuple[str, int]]:
             out: list[tuple[str, int]] = []
             level = 0
             if body.distinct:
-                out.append(("distinct", level))
-                level += 1
-            grouped = body.group_by or body.group_all
-            if grouped or any(map(bound.has_aggregate, body.exprs)):
-                keys = (
-                    "all" if body.group_all else ", ".join(_short(g) for g in body.group_by) or "()"
+                on = ", ".join(
+                    body.names[e.index] if isinstance(e, bound.Output) else _short(e)
+                    for e in body.distinct_on
                 )
+                out.append((f"distinct on {on}" if on else "distinct", level))
+                level += 1
+            if body.is_grouped:
+                shown = [_short(g) for g in body.group_by]
+                keys = "all" if body.group_all else ", ".join(shown) or "()"
+                if body.sets:
+                    keys = ", ".join(f"({', '.join(shown[i] for i in one)})" for one in body.sets)
                 out.append((f"aggregate by {keys}", level))
                 level += 1
             out += [(f"filter {_predicate(conjunct, plan)}", level) for conjunct in body.where]

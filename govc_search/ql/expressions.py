@@ -24,7 +24,11 @@ _CASTS = {
     "BOOLEAN": "BOOLEAN", "BOOL": "BOOLEAN", "TIMESTAMP": "TIMESTAMP", "DATETIME": "TIMESTAMP",
     "DATE": "DATE", "INTERVAL": "INTERVAL",
 }  # fmt: skip
+# A year or month alone is its first instant. With a zone DuckDB turns what has an offset to UTC.
+_WITH_OFFSET = "regexp_replace(regexp_replace(trim({0}), '^(\\d{{4}})$', '\\1-01'), '^(\\d{{4}}-\\d{{1,2}})$', '\\1-01')"
 _CAST_TYPES = {"VARCHAR": "TEXT", "BIGINT": "INTEGER"}
+# What SQL writes without parentheses.
+_MOMENTS = {"current_date", "current_timestamp", "localtimestamp"}
 _PARTS = {
     "year", "quarter", "month", "week", "day", "hour", "minute", "second", "dow", "isodow", "doy",
     "epoch", "decade", "century", "isoyear", "millisecond", "microsecond",
@@ -66,6 +70,11 @@ class ExpressionBinder:
             case ast.Literal():
                 return bound.constant(expr.value)
             case ast.Name():
+                if expr.parts[-1].lower() in _MOMENTS and len(expr.parts) == 1:
+                    found = names.find(expr, scope, self.error)
+                    return found or self.calls.bind(
+                        ast.Call(*expr.parts, (), span=expr.span), scope, top=False
+                    )
                 return names.column(expr, scope, self.error)
             case ast.Call():
                 return self.calls.bind(expr, scope, top=top)
@@ -156,16 +165,33 @@ class ExpressionBinder:
 
     def _index(self, expr: ast.Index, scope: Scope) -> bound.Expr:
         operand = self.bind(expr.operand, scope)
-        if operand.type not in ("ANY", "LIST") and not operand.type.endswith("[]"):
+        if operand.type == "MAP":
+            return bound.Apply("({0})[{1}]", (operand, self.bind(expr.index, scope)), "ANY")
+        if operand.type not in ("ANY", "LIST", "TEXT") and not operand.type.endswith("[]"):
             raise self.error("type_mismatch", f"[ ] takes a list, not {operand.type}", expr.span)
-        index = self.bind(expr.index, scope)
-        self.want(index, "INTEGER", "[ ]", expr.index.span)
-        if not isinstance(index, bound.Constant):
-            index = self.arithmetic.signed(index, expr.index.span)
-        elif isinstance(index.value, int) and abs(index.value) >= 1 << 63:
-            raise self.error("argument_too_large", "[ ] takes numbers of 64 bits", expr.index.span)
+        index = self._place(expr.index, scope)
         kind = "ANY" if operand.type == "LIST" else operand.type.removesuffix("[]")
         return bound.Apply("({0})[{1}]", (operand, index), kind)
+
+    def _slice(self, expr: ast.Slice, scope: Scope) -> bound.Expr:
+        operand = self.bind(expr.operand, scope)
+        if operand.type != "TEXT":
+            self.want(operand, "LIST", "[ : ]", expr.operand.span)
+        # An end that is left out is the end of the list; NULL would make all of it NULL.
+        ends = [self._place(e, scope) if e else None for e in (expr.start, expr.end)]
+        holes = [f"{{{1 + i - (ends[0] is None)}}}" if e else "" for i, e in enumerate(ends)]
+        args = (operand, *(e for e in ends if e is not None))
+        return bound.Apply(f"({{0}})[{holes[0]}:{holes[1]}]", args, operand.type)
+
+    def _place(self, expr: ast.Expr, scope: Scope) -> bound.Expr:
+        """Returns a place in a list or text, which counts from 1, or from -1 backwards."""
+        index = self.bind(expr, scope)
+        self.want(index, "INTEGER", "[ ]", expr.span)
+        if not isinstance(index, bound.Constant):
+            return self.arithmetic.signed(index, expr.span)
+        if isinstance(index.value, int) and abs(index.value) >= 1 << 63:
+            raise self.error("argument_too_large", "[ ] takes numbers of 64 bits", expr.span)
+        return index
 
     def _list(self, expr: ast.ListLiteral, scope: Scope) -> bound.Expr:
         items = self.same([self.bind(e, scope) for e in expr.items], expr.span)
@@ -485,6 +511,9 @@ class ExpressionBinder:
             )
             fault = bound.Fault("error", failed)
         word = "TRY_CAST" if expr.attempt else "CAST"
+        if operand.type == "TEXT" and kind in ("TIMESTAMP", "DATE"):
+            sql = f"CAST({word}({_WITH_OFFSET} AS TIMESTAMPTZ) AS {target})"
+            return bound.Apply(sql, (operand,), kind, fault)
         return bound.Apply(f"{word}({{0}} AS {target}{lists})", (operand,), kind, fault)
 
     def part(self, text: str, span: Span) -> str:
@@ -502,7 +531,8 @@ class ExpressionBinder:
         part = self.part(expr.part, expr.span)
         operand = self.bind(expr.operand, scope)
         self.want(operand, "TIMESTAMP", "EXTRACT", expr.operand.span)
-        return bound.Apply("date_part({0}, {1})", (bound.constant(part), operand), "INTEGER")
+        kind = "DOUBLE" if part == "epoch" else "INTEGER"
+        return bound.Apply("date_part({0}, {1})", (bound.constant(part), operand), kind)
 
     # Functions
 
@@ -553,6 +583,7 @@ class ExpressionBinder:
         ast.Cast: _cast,
         ast.Extract: _extract,
         ast.Index: _index,
+        ast.Slice: _slice,
         ast.ListLiteral: _list,
     }
 

@@ -64,7 +64,8 @@ def limited(expr: bound.Apply) -> str:
     """
     if expr.fault is None or not expr.fault.size:
         return expr.sql
-    fails = "CAST(CAST('too long' AS BIGINT) AS VARCHAR)"
+    kind = {"INTEGER": "BIGINT", "TIMESTAMP": "TIMESTAMP"}.get(expr.type.removesuffix("[]"))
+    fails = f"CAST('too long' AS {kind})" if kind else "CAST(CAST('too long' AS BIGINT) AS VARCHAR)"
     if expr.type.endswith("[]"):
         fails = f"[{fails}]"
     return f"CASE WHEN {expr.fault.size} > {_LONGEST_TEXT} THEN {fails} ELSE {expr.sql} END"

@@ -18,10 +18,11 @@ __all__ = ["column", "find"]
 MakeError = Callable[..., QueryError]
 
 
-def find(
-    name: ast.Name, scope: Scope, error: MakeError
-) -> bound.Column | bound.DerivedColumn | None:
-    """Returns the column of a table that a name means, from the inside out, or None."""
+def find(name: ast.Name, scope: Scope, error: MakeError) -> bound.Expr | None:
+    """Returns the column of a table that a name means, from the inside out, or None.
+
+    What a full join has merged is a column of two tables.
+    """
     if len(name.parts) > 2:
         raise error("unknown_column", f'no column "{".".join(name.parts)}"', name.span)
     wanted = name.parts[-1].lower()
@@ -36,6 +37,8 @@ def find(
         ]
         if table is None and len(found) > 1:
             found = [f for f in found if f[0].id not in inner.merged.get(wanted, ())] or found[:1]
+            if len(found) == 1 and wanted in inner.coalesced:
+                return inner.coalesced[wanted]
         if len(found) > 1:
             options = " or ".join(f'"{r.alias}.{wanted}"' for r, _ in found)
             raise error(

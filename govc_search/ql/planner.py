@@ -242,13 +242,7 @@ class _Planner:
         if not isinstance(select, bound.BoundSelect) or query.limit is None or not query.order_by:
             return
         scan = select.from_
-        plain = not (
-            select.group_by
-            or select.group_all
-            or select.having
-            or select.qualify
-            or select.distinct
-        )
+        plain = not (select.is_grouped or select.qualify or select.distinct)
         if not isinstance(scan, bound.Scan) or not plain or scan not in self.plan.scores:
             return
         if any(

@@ -340,7 +340,7 @@ class PredicateBinder:
             raise self.error(
                 "type_mismatch", f"{name} takes a text column of a table", args[0].span
             )
-        if name == "snippet":
+        if name.startswith("snippet"):
             length = 160
             if len(args) > 1:
                 value = self.x.bind(args[1], scope)
@@ -350,10 +350,13 @@ class PredicateBinder:
                     or not 10 <= value.value <= 10_000
                 ):
                     raise self.error(
-                        "invalid_argument", "snippet takes a length from 10 to 10000", args[1].span
+                        "invalid_argument", f"{name} takes a length from 10 to 10000", args[1].span
                     )
                 length = value.value
-            return bound.Highlight(column, _OPEN, _CLOSE, length, span=span)
+            kind = "INTEGER[]" if name == "snippet_offsets" else "TEXT"
+            return bound.Highlight(column, _OPEN, _CLOSE, length, kind, span=span)
+        if name == "match_offsets":
+            return bound.Highlight(column, "", "", None, "INTEGER[][]", span=span)
         marks = [self.x.text_constant(a, scope, name) for a in args[1:]]
         if len(marks) == 1:
             raise self.error("argument_count", "highlight takes both marks or none", span)

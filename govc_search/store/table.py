@@ -460,6 +460,8 @@ def _configure(
         ("autoload_known_extensions", False),
         ("python_enable_replacements", False),
         ("enable_external_access", False),
+        # Texts without an offset are UTC, wherever the process runs.
+        ("TimeZone", "UTC"),
         # Division by zero ends a statement, for numbers of every kind.
         ("ieee_floating_point_ops", False),
     ]
