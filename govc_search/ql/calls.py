@@ -153,7 +153,7 @@ class CallBinder:
         self, function: catalog.Function, args: list[bound.Expr], call: ast.Call
     ) -> bound.Expr:
         """Returns a list of numbers, or of times."""
-        start, end, *step = args
+        start, end, *step = args if len(args) > 1 else (bound.constant(0), *args)
         times_ = bool({start.type, end.type} & TIMES)
         if times_:
             start, end = (
