@@ -40,12 +40,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     # A fraction of a second is a deadline too; beyond a year the clocks overflow.
     Setting("deadline_seconds", 30.0, "how long one query may run", least=0, most=366 * 86_400),
-    # Together with a frame, a commit has to fit into what the log takes in one part.
     Setting(
         "content_bytes",
         256 << 20,
         "most text of files that one query may hold, once its conditions have left some out",
     ),
+    # Together with a frame, a commit has to fit into what the log takes in one part.
     Setting(
         "commit_patch_bytes",
         64 << 20,

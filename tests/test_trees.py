@@ -252,6 +252,7 @@ NARROWED = [
     ("SELECT content FROM content WHERE path IN (SELECT path FROM changes WHERE change_type = 'R') AND content CONTAINS 'error'", {"dir/moved.txt", "src/main.js"}),
     ("SELECT (SELECT content FROM content x WHERE x.path = 'a.txt' AND x.path <> f.path) FROM files f", {"a.txt"}),
     ("WITH t AS (SELECT path, content FROM content WHERE extension = 'go') SELECT t.path FROM t WHERE content IS NOT NULL", {"dir/c.go"}),
+    ("SELECT unnest(split(content, 'k')) FROM content WHERE name IN ('nul.bin', 'run.sh') LIMIT 1", {"nul.bin", "run.sh"}),
     ("SELECT count(*) FROM content", set()),
     ("SELECT path, size FROM content ORDER BY size", set()),
     ("SELECT content FROM content WHERE path > 'a' LIMIT 1", {"a.txt"}),
@@ -372,6 +373,10 @@ def test_revisions_are_those_of_the_repositories_that_know_them(
         ("first", 8),
         ("second", 8),
     ]
+    for table in ("files", "content"):
+        asked = f"SELECT repo FROM {table} WHERE path = 'second.txt'"
+        for more in ("", "AND size > 0", "AND path <> blob"):
+            assert rows(engine, f"{asked} {more} LIMIT 1") == [("second",)]
     result = engine.query("SELECT DISTINCT repo FROM files('only')")
     assert list(result) == [("second",)]
     assert result.warnings == ('no revision "only" in first',)

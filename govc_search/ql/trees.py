@@ -37,6 +37,8 @@ _COLUMNS: Final = {
     "size": _SIZED,
     "content": [*_SIZED, ("content", pa.string()), ("is_binary", pa.bool_())],
 }
+# Conditions on contents are asked of so many bytes at a time.
+_PART_BYTES: Final = 16 << 20
 _HISTORY: Final = [("id", pa.uint64()), ("ordinal", pa.int64())]
 
 
@@ -142,14 +144,19 @@ def _first_rows(query: bound.BoundQuery) -> tuple[bound.Scan, int] | None:
     if not isinstance(scan, bound.Scan) or not scan.table.tree:
         return None
     gathered = select.group_by or select.group_all or select.having or select.distinct
-    several = any(
+    one_each = not gathered and not any(map(_of_several_rows, select.exprs))
+    if one_each and select.qualify is None and all(_stage(e, scan) for e in select.where):
+        return scan, query.limit + query.offset
+    return None
+
+
+def _of_several_rows(expr: bound.Expr) -> bool:
+    """Returns whether an item of SELECT is not one value for each row."""
+    return any(
         isinstance(n, bound.Aggregate | bound.WindowCall)
-        for e in select.exprs
-        for n in bound.walk(e, into_queries=False)
+        or (isinstance(n, bound.Apply) and n.sql == bound.UNNEST)
+        for n in bound.walk(expr, into_queries=False)
     )
-    if gathered or select.qualify or several or not all(_stage(e, scan) for e in select.where):
-        return None
-    return scan, query.limit + query.offset
 
 
 # Reading
@@ -226,9 +233,10 @@ class TreeReading:
         files = listed.append_column("row", _numbers(listed.num_rows))
         files = files.append_column("repo", pa.array([tree.repo] * files.num_rows, pa.string()))
         files = files.select([name for name, _ in _LISTED])
+        if self.scan.stage != "tree" or limit is not None:
+            files = self._narrowed(files, "tree", limit)
         if self.scan.stage == "tree":
             return files
-        files = self._narrowed(files, "tree", limit)
         blobs = files.filter(pc.not_equal(files.column("mode"), _SUBMODULE)).column("blob")
         unique = blobs.unique().to_pylist()
         sizes = dict(zip(unique, tree.sizes(unique), strict=True)) if unique else {}
@@ -264,27 +272,39 @@ class TreeReading:
         firsts = [found[0] for found in places.values()]
         done = 0
         for read in tree.contents(list(places), [sizes[i] for i in firsts], self._most):
-            part = self._read_of(files, places, read)
             missing.update(
                 read.filter(pc.is_null(read.column("is_binary"))).column("blob").to_pylist()
             )
-            kept.append(self._narrowed(part, "content", None))
-            self._hold(kept[-1])
-            self._check()
+            for part in self._read_of(files, places, read):
+                kept.append(self._narrowed(part, "content", None))
+                self._hold(kept[-1])
+                self._check()
             done += read.num_rows
             if limit is not None and done < len(firsts):
                 before = files.column("row")[firsts[done]]
-                if (
-                    sum(pc.sum(pc.less(k.column("row"), before)).as_py() or 0 for k in kept)
-                    >= limit
-                ):
+                whole = (pc.sum(pc.less(k.column("row"), before)).as_py() or 0 for k in kept)
+                if sum(whole) >= limit:
                     break
         return pa.concat_tables(kept).sort_by("row")
 
-    def _read_of(self, files: pa.Table, places: dict[str, list[int]], read: pa.Table) -> pa.Table:
-        at = [
-            (i, n) for n, blob in enumerate(read.column("blob").to_pylist()) for i in places[blob]
-        ]
+    def _read_of(
+        self, files: pa.Table, places: dict[str, list[int]], read: pa.Table
+    ) -> Iterator[pa.Table]:
+        """Yields the files that have these contents, some at a time where many have the same."""
+        sizes = pc.coalesce(pc.binary_length(read.column("content")), 0).to_pylist()
+        at: list[tuple[int, int]] = []
+        held = 0
+        for n, blob in enumerate(read.column("blob").to_pylist()):
+            for i in places[blob]:
+                if at and held + sizes[n] > _PART_BYTES:
+                    yield self._part(files, read, at)
+                    at, held = [], 0
+                at.append((i, n))
+                held += sizes[n]
+        if at:
+            yield self._part(files, read, at)
+
+    def _part(self, files: pa.Table, read: pa.Table, at: list[tuple[int, int]]) -> pa.Table:
         numbers = pa.array([n for _, n in at], pa.int64())
         part = _with(
             files.take(pa.array([i for i, _ in at], pa.int64())),
