@@ -244,7 +244,8 @@ class _Completion:
         call = _call(before)
         if call is not None and before[-1].type in {"LPAR", "COMMA"}:
             name = self._lower(call[0])
-            if name in _REVISIONS | _RANGES:
+            table = catalog.table(name)
+            if name in _REVISIONS | _RANGES or (table is not None and table.tree):
                 return [(r, "revision") for r in self._indexed.revisions()]
             function = catalog.function(name)
             if function is not None and call[1] < len(function.args):
