@@ -158,6 +158,24 @@ def test_ctrl_c_ends_the_query_and_not_the_shell(terminal: Start, tmp_path: Path
         t.expect("word\n─────\nalive\n")
 
 
+def test_two_shells_share_a_directory(terminal: Start) -> None:
+    asking = "SELECT count(*) AS n FROM commits;\r"
+    with terminal() as holder:
+        holder.prompt()
+        with terminal() as other:
+            other.prompt()
+            for t in (holder, other, holder):
+                t.type(asking)
+                t.expect("n\n─\n2\n")
+                t.prompt()
+            other.type("SELECT autor FROM commits;\r")
+            other.expect(r"\^\^\^\^\^ did you mean")
+            holder.type("\x04")
+            assert holder.end() == 0
+            other.type(asking)
+            other.expect("n\n─\n2\n")
+
+
 def test_what_is_longer_than_the_screen_goes_through_the_pager(
     terminal: Start, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.output import ColorDepth, create_output
 from prompt_toolkit.styles import Style
+from prompt_toolkit.utils import is_dumb_terminal
 
 from govc_search.cli.terminal import escape, say
 
@@ -71,8 +72,9 @@ class Prompt:
             enable_suspend=True,
             enable_open_in_editor=True,
             tempfile_suffix=".gql",
-            # Standard output may hold data.
-            output=create_output(always_prefer_tty=True),
+            # Standard output may hold data. Chosen here, the library would take it that a dumb
+            # terminal moves its cursor.
+            output=None if is_dumb_terminal() else create_output(always_prefer_tty=True),
         )
 
     def read(self) -> str:

@@ -40,19 +40,17 @@ class _Beside:
             self._thread.start()
             # A thread that outlives the interpreter keeps the database's library from ending.
             atexit.register(self._end, self._thread)
-        outcome: SimpleQueue[Future[T]] = SimpleQueue()
+        outcome: Future[T] = Future()
 
         def run() -> None:
-            future: Future[T] = Future()
             try:
-                future.set_result(ask())
+                outcome.set_result(ask())
             except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-                future.set_exception(error)
-            outcome.put(future)
+                outcome.set_exception(error)
 
         try:
             self._calls.put(run)
-            return outcome.get().result()
+            return outcome.result()
         except KeyboardInterrupt:
             stop()
             # What was handed over has ended when this is reached.
