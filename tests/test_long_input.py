@@ -10,7 +10,7 @@ import pytest
 from govc_search import textquery
 from govc_search.errors import QueryError
 from govc_search.ql.parser import parse
-from govc_search.ql.times import is_interval
+from govc_search.ql.times import interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def _phrase(text: str) -> bool:
 
 
 _INPUTS: dict[str, Callable[[], bool]] = {
-    "blanks after an interval": lambda: not is_interval("1 d" + " " * _LONG + "x"),
+    "blanks after an interval": lambda: not interval("1 d" + " " * _LONG + "x"),
     "comments without an end": lambda: _refused("SELECT 1 " + "/* " * (_LONG // 3)),
     "a long word before an error": lambda: _refused(f"SELECT {'a' * _LONG}, , 1"),
     "blanks before an error": lambda: _refused("SELECT a" + " " * _LONG + ", , 1"),
