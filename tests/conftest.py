@@ -27,10 +27,16 @@ hypothesis.settings.register_profile(
     print_blob=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-hypothesis.settings.load_profile("tests")
+hypothesis.settings.register_profile("thorough", hypothesis.settings.get_profile("tests"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    profile = "thorough" if config.getoption("--thorough") else "tests"
+    hypothesis.settings.load_profile(profile)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="try many more generated queries")
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
     parser.addoption("--update-docs", action="store_true", help="rewrite the tables in docs/")
 

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -335,6 +336,56 @@ def test_patterns_have_a_longest_length(engine: Engine, place: str) -> None:
     assert error_of(engine, gql, {"p": "x" * 1001}) == "pattern_too_long"
 
 
+def _conditions(count: int) -> str:
+    return " OR ".join(f"ADDED('x{i}')" if i % 2 else f"position = {i}" for i in range(count))
+
+
+# How large each may be set to, the error beyond, and a query of a size.
+LIMITED: dict[str, tuple[int, str, Callable[[int], str]]] = {
+    "query_bytes": (1_000, "query_too_long", lambda n: f"SELECT '{'x' * (n - 9)}'"),
+    "query_nesting": (5, "query_too_deep", lambda n: f"SELECT {'(' * n}1{')' * n}"),
+    "query_leaves": (9, "too_many_leaves", lambda n: f"SELECT 1 FROM commits WHERE {_conditions(n)}"),
+    "fuzzy_words": (2, "too_many_fuzzy_words", lambda n: f"SELECT 1 FROM commits WHERE MATCH(subject, '{'race~ ' * n}')"),
+    "pattern_length": (20, "pattern_too_long", lambda n: f"SELECT 1 FROM commits WHERE subject ~ '{'x' * n}'"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    path = tmp_path_factory.mktemp("small")
+    history(path / "demo")
+    limits = {name: limit for name, (limit, _, _) in LIMITED.items()}
+    with govc_search.open(path / "data", settings=limits) as opened:
+        opened.index(path / "demo")
+        yield opened
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_limits_are_settings_and_named_where_they_are_passed(small: Engine, name: str) -> None:
+    limit, code, query = LIMITED[name]
+    small.query(query(limit))
+    with pytest.raises(QueryError) as caught:
+        small.query(query(limit + 1))
+    assert caught.value.code == code
+    assert str(limit) in caught.value.message
+    assert name in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "clause",
+    ["JOIN changes f ON {}", "GROUP BY position HAVING {}", "QUALIFY {}", "WHERE CASE WHEN {} THEN TRUE END"],
+)  # fmt: skip
+def test_every_clause_has_so_many_leaves_at_most(small: Engine, clause: str) -> None:
+    def gql(count: int) -> str:
+        said = " OR ".join(f"c.position + row_number() OVER () = {i}" if "QUAL" in clause else f"c.position = {i}" for i in range(count))  # fmt: skip
+        return f"SELECT 1 FROM commits c {clause.format(said)}"
+
+    small.query(gql(8))
+    with pytest.raises(QueryError) as caught:
+        small.query(gql(10))
+    assert caught.value.code == "too_many_leaves"
+
+
 CHAINS = {
     "sum": ("1", " + 1", 100),
     "text": ("'a'", " || 'b'", 100),
@@ -485,3 +536,38 @@ def test_recursion_is_never_what_ends_a_query(engine: Engine) -> None:
     assert below(sys.getrecursionlimit() // 5, chain) is None
     for frames in range(0, sys.getrecursionlimit() - 150, 50):
         assert below(frames, chain) in {None, "query_too_deep"}
+
+
+def test_hashes_alone_are_compared_with_a_warning(tmp_path: Path) -> None:
+    history(tmp_path / "one")
+    alone = "SELECT count(*) FROM commits c JOIN (SELECT hash, {} FROM changes) f USING (hash)"
+    both = "SELECT count(*) FROM commits c JOIN changes f USING (hash)"
+    with govc_search.open(tmp_path / "data") as engine:
+        engine.index(tmp_path / "one")
+        assert engine.query(alone.format("path")).warnings == ()
+        [(count,)] = rows_of(engine, both)
+        shutil.copytree(tmp_path / "one", tmp_path / "two")
+        engine.index(tmp_path / "two")
+        # Each repository holds every commit, and a join of hashes alone meets both.
+        result = engine.query(alone.format("path"))
+        assert list(result) == [(4 * count,)]
+        assert any("USING (hash)" in w for w in result.warnings)
+        for gql in (both, alone.format("repo"), both.replace("JOIN", "FULL JOIN") + " WHERE change_id IS NOT NULL"):  # fmt: skip
+            result = engine.query(gql)
+            assert list(result) == [(2 * count,)]
+            assert result.warnings == ()
+        assert rows_of(engine, both.replace("USING (hash)", "ON c.hash = f.hash")) == [(4 * count,)]
+        stars = [c.name for c in engine.query(both.replace("count(*)", "*")).columns]
+        assert stars.count("repo") == stars.count("hash") == stars.count("position") == 1
+
+
+@pytest.mark.parametrize("step", ["n + 1 FROM t", "n * 2 FROM t", "n FROM t, (VALUES (1), (2)) v"])
+def test_a_recursion_without_end_is_ended_by_the_deadline(engine: Engine, step: str) -> None:
+    for read in ("count(*)", "*"):
+        with pytest.raises(GovcSearchError) as caught:
+            engine.query(
+                f"WITH RECURSIVE t(n) AS (SELECT 1.5 UNION ALL SELECT {step}) SELECT {read} FROM t",
+                timeout=0.3,
+            )
+        assert caught.value.code in {"deadline_exceeded", "out_of_memory"}
+    assert rows_of(engine, "SELECT 1") == [(1,)]

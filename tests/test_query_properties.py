@@ -26,6 +26,13 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield opened
 
 
+def examples(count: int) -> settings:
+    """Returns how many examples are tried: the same ones in every run, many new with --thorough."""
+    if settings.get_current_profile_name() == "thorough":
+        return settings(max_examples=50 * count)
+    return settings(max_examples=count, derandomize=True)
+
+
 def rows_of(engine: Engine, gql: str, params: Any = None, **options: Any) -> list[tuple[Any, ...]]:
     return list(engine.query(gql, params, **options))
 
@@ -167,7 +174,7 @@ TABLES = st.sampled_from(sorted(LEAVES))
 CONDITIONS = TABLES.flatmap(lambda t: st.tuples(st.just(t), condition(t)))
 
 
-@settings(max_examples=80, derandomize=True)
+@examples(80)
 @given(CONDITIONS)
 @example(("hunks", "MATCH(added, 'number -929')"))
 @example(("lines", "text GLOB '*tab*'"))
@@ -179,7 +186,7 @@ def test_indexes_never_change_an_answer(engine: Engine, asked: tuple[str, str]) 
     assert rows_of(engine, gql) == rows_of(engine, gql, indexes=False)
 
 
-@settings(max_examples=40, derandomize=True)
+@examples(40)
 @given(CONDITIONS)
 def test_a_condition_is_true_false_or_null(engine: Engine, asked: tuple[str, str]) -> None:
     table, where = asked
@@ -196,7 +203,7 @@ def test_a_condition_is_true_false_or_null(engine: Engine, asked: tuple[str, str
     assert list(filtered) == counted
 
 
-@settings(max_examples=40, derandomize=True)
+@examples(40)
 @given(
     condition("commits"),
     condition("changes"),
@@ -245,7 +252,7 @@ ORDERS = {
 }  # fmt: skip
 
 
-@settings(max_examples=40, derandomize=True)
+@examples(40)
 @given(st.data(), TABLES, st.integers(1, 9))
 def test_pages_are_the_whole(engine: Engine, data: st.DataObject, table: str, size: int) -> None:
     where = data.draw(condition(table))
@@ -272,7 +279,7 @@ def test_pages_are_the_whole(engine: Engine, data: st.DataObject, table: str, si
     assert paged[: len(whole)] == whole
 
 
-@settings(max_examples=25, derandomize=True)
+@examples(25)
 @given(
     st.sampled_from(["author", "author, is_merge", "EXTRACT(year FROM author_date)", "insertions"]),
     st.integers(1, 3),
@@ -285,6 +292,133 @@ def test_pages_of_groups_are_the_whole(engine: Engine, key: str, size: int) -> N
         for o in range(0, len(whole), size)
         for r in rows_of(engine, f"{gql} LIMIT {size} OFFSET {o}")
     ]
+    assert paged == whole
+
+
+# Whole queries. `where` says them of columns that every shape has.
+
+ON_COMMITS = condition("commits").map(lambda w: qualify(w, "c", "commits"))
+ON_CHANGES = condition("changes").map(lambda w: qualify(w, "f", "changes"))
+ORDERINGS = st.sampled_from(["c.author", "c.insertions DESC", "c.is_merge, c.author DESC", "c.committer_date", "length(c.subject)"])  # fmt: skip
+SHAPES = [
+    # Sub-queries
+    "SELECT c.position FROM commits c WHERE c.position {NOT} IN (SELECT f.position FROM changes f WHERE {f}) AND {c}",
+    "SELECT c.position, (SELECT count(*) FROM changes f WHERE f.position = c.position AND ({f})) FROM commits c WHERE {c}",
+    "SELECT c.position FROM commits c WHERE {NOT} EXISTS (SELECT 1 FROM changes f WHERE f.position = c.position AND {f}) OR {c}",
+    "SELECT c.position FROM commits c WHERE c.insertions >= ALL (SELECT f.insertions FROM changes f WHERE f.position <= c.position AND {f})",
+    "SELECT s.author, sum(s.n) FROM (SELECT c.author, c.position, count(*) AS n FROM commits c WHERE {c} GROUP BY ALL) AS s GROUP BY s.author",
+    "SELECT c.position, l.n FROM commits c, LATERAL (SELECT count(*) AS n FROM changes f WHERE f.position = c.position AND {f}) AS l WHERE {c}",
+    # Joins
+    "SELECT c.position, f.change_id, t.key FROM commits c {JOIN} changes f USING (hash) LEFT JOIN trailers t USING (hash) WHERE {c} OR {f}",
+    "SELECT c.position, d.position FROM commits c {JOIN} commits d ON d.author = c.author AND {c}",
+    "SELECT c.position, s.path FROM commits c {JOIN} (SELECT f.position, f.path FROM changes f WHERE {f}) AS s ON s.position = c.position AND {c}",
+    "SELECT c.position, h.change_id, h.hunk FROM commits c JOIN changes f USING (hash) JOIN hunks h ON h.change_id = f.change_id WHERE {c} AND {f}",
+    "SELECT hash, count(*) FROM commits c FULL JOIN changes f USING (hash) WHERE {c} IS NOT FALSE GROUP BY hash",
+    # Set operations
+    "SELECT c.position FROM commits c WHERE {c} {SET} SELECT f.position FROM changes f WHERE {f}",
+    "(SELECT c.author FROM commits c WHERE {c} ORDER BY c.position LIMIT 4) {SET} (SELECT c.author FROM commits c WHERE {c2} ORDER BY c.position LIMIT 3)",
+    # Groups
+    "SELECT {c} AS p, c.author, count(*), min(c.position), grouping(p, c.author) FROM commits c GROUP BY {SETS} (p, c.author)",
+    "SELECT c.author, count(*) FROM commits c GROUP BY c.author HAVING bool_or({c}) AND count(*) FILTER (WHERE {c2}) < 3",
+    "SELECT f.extension, count(*) FILTER (WHERE {f}), sum(CASE WHEN {f2} THEN 1 ELSE 0 END) FROM changes f GROUP BY ROLLUP (f.extension) HAVING grouping(f.extension) = 0 OR count(*) > 1",
+    "SELECT c.author, list(c.position), string_agg(DISTINCT c.committer, ','), first(c.subject) FROM commits c WHERE {c} GROUP BY c.author",
+    "SELECT DISTINCT {c}, {c2}, c.is_merge FROM commits c",
+    "SELECT DISTINCT ON (c.author) c.author, c.position FROM commits c WHERE {c} ORDER BY {ORDER}",
+    # Windows
+    "SELECT c.position, row_number() OVER (PARTITION BY {c} ORDER BY {ORDER}), lag(c.position) OVER w, count(*) FILTER (WHERE {c2}) OVER w FROM commits c WINDOW w AS (ORDER BY {ORDER})",
+    "SELECT c.position, sum(c.insertions) OVER (ORDER BY {ORDER} ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING), first_value(c.subject) OVER (ORDER BY {ORDER}) FROM commits c WHERE {c}",
+    "SELECT c.position FROM commits c WHERE {c} QUALIFY rank() OVER (PARTITION BY c.author ORDER BY {ORDER}) = 1 AND ({c2}) IS NOT FALSE",
+    # Common tables
+    "WITH t AS (SELECT c.position, c.author FROM commits c WHERE {c}) SELECT t.position, u.position FROM t LEFT JOIN t u ON u.author = t.author AND u.position > t.position",
+    "WITH RECURSIVE r(p, n) AS (SELECT c.position, 0 FROM commits c WHERE {c} UNION SELECT c.position, r.n + 1 FROM r JOIN commits c ON c.position = r.p + 1 WHERE r.n < 3 AND {c2}) SELECT r.n, r.p, count(f.change_id) FROM r LEFT JOIN changes f ON f.position = r.p AND {f} GROUP BY ALL",
+    # Values
+    "SELECT c.position, CASE WHEN {c} THEN 'yes' WHEN NOT ({c2}) THEN 'no' END, coalesce({c2}, c.is_merge) FROM commits c",
+]  # fmt: skip
+
+
+@st.composite
+def whole_query(draw: st.DrawFn) -> str:
+    holes = {
+        "{c}": ON_COMMITS, "{c2}": ON_COMMITS, "{f}": ON_CHANGES, "{f2}": ON_CHANGES, "{ORDER}": ORDERINGS,
+        "{NOT}": st.sampled_from(["", "NOT"]), "{SETS}": st.sampled_from(["ROLLUP", "CUBE", "GROUPING SETS"]),
+        "{JOIN}": st.sampled_from(["JOIN", "LEFT JOIN", "RIGHT JOIN"]),
+        "{SET}": st.sampled_from([f"{op}{all_}" for op in ("UNION", "INTERSECT", "EXCEPT") for all_ in ("", " ALL")]),
+    }  # fmt: skip
+    shape = draw(st.sampled_from(SHAPES))
+    chosen = {
+        hole: f"({text})" if "c" in hole or "f" in hole else text
+        for hole, strategy in holes.items()
+        if hole in shape
+        for text in (draw(strategy),)
+    }
+    return re.sub(r"\{\w+\}", lambda m: chosen[m[0]], shape)
+
+
+@examples(200)
+@given(whole_query())
+def test_indexes_never_change_a_query(engine: Engine, gql: str) -> None:
+    def rows(**options: Any) -> list[str]:
+        return sorted(map(repr, rows_of(engine, gql, **options)))
+
+    assert rows() == rows(indexes=False)
+
+
+@examples(12)
+@given(ON_COMMITS, ON_CHANGES, st.sampled_from(["JOIN", "LEFT JOIN", "RIGHT JOIN"]))
+def test_a_condition_divides_the_rows_of_a_join(
+    engine: Engine, left: str, right: str, join: str
+) -> None:
+    source = f"commits c {join} changes f ON f.position = c.position AND {right}"
+    for condition_ in (left, f"({left}) OR ({right})"):
+        counted = [
+            rows_of(engine, f"SELECT count(*) FROM {source} WHERE {c}")[0][0]
+            for c in (condition_, f"NOT ({condition_})", f"({condition_}) IS NULL", "TRUE")
+        ]
+        assert sum(counted[:3]) == counted[3]
+    groups = f"SELECT c.author FROM {source} GROUP BY c.author HAVING "
+    having = f"bool_or({left})"
+    divided = [
+        repr(row)
+        for h in (having, f"NOT {having}", f"{having} IS NULL")
+        for row in rows_of(engine, groups + h)
+    ]
+    assert sorted(divided) == sorted(map(repr, rows_of(engine, groups + "TRUE")))
+
+
+@examples(20)
+@given(ON_COMMITS, st.integers(1, 4))
+def test_the_best_are_the_first_of_all(engine: Engine, where: str, size: int) -> None:
+    words = "MATCH(c.message, 'race OR a OR net OR needles')"
+    gql = (
+        f"SELECT c.position, SCORE(c) AS s FROM commits c WHERE {words} AND {where} ORDER BY s DESC"
+    )
+    whole = rows_of(engine, gql)
+    assert [s for _, s in whole] == sorted((s for _, s in whole), reverse=True)
+    assert rows_of(engine, f"{gql} LIMIT {size}") == whole[:size]
+    unranked = rows_of(engine, gql, indexes=False)
+    assert sorted(p for p, _ in unranked) == sorted(p for p, _ in whole)
+
+
+PAGED = [
+    "SELECT c.author, f.extension FROM commits c JOIN changes f USING (hash) WHERE {c} ORDER BY 1",
+    "SELECT c.author, c.position FROM commits c WHERE {c} UNION ALL SELECT c.committer, c.position FROM commits c ORDER BY 1",
+    "SELECT c.author, c.is_merge, count(*) FROM commits c WHERE {c} GROUP BY CUBE (c.author, c.is_merge) ORDER BY 3",
+    "SELECT s.author, s.position FROM (SELECT c.author, c.position FROM commits c WHERE {c}) AS s ORDER BY s.author",
+    "SELECT DISTINCT ON (c.committer, c.author) c.committer, c.author FROM commits c WHERE {c} ORDER BY c.committer",
+    "SELECT c.position, row_number() OVER (ORDER BY c.author) AS r FROM commits c WHERE {c} ORDER BY c.is_merge",
+]  # fmt: skip
+
+
+@examples(25)
+@given(st.sampled_from(PAGED), ON_COMMITS, st.integers(1, 7))
+def test_pages_of_any_query_are_the_whole(
+    engine: Engine, shape: str, where: str, size: int
+) -> None:
+    gql = shape.replace("{c}", f"({where})")
+    whole = rows_of(engine, gql)
+    paged = []
+    for offset in range(0, len(whole) + 1, size):
+        paged += rows_of(engine, f"{gql} LIMIT {size} OFFSET {offset}")
     assert paged == whole
 
 
@@ -312,7 +446,7 @@ REGEX = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=80, derandomize=True)
+@examples(80)
 @given(REGEX, st.booleans())
 def test_regular_expressions_match_line_by_line(
     engine: Engine, lines: dict[tuple[int, int], list[str]], pattern: str, ignore: bool
@@ -344,7 +478,7 @@ def test_regular_expressions_match_line_by_line(
     assert {p for (p,) in found} == wanted
 
 
-@settings(max_examples=60, derandomize=True)
+@examples(60)
 @given(st.one_of(NEEDLES, st.text("ab \t%;u", min_size=1, max_size=3)))
 def test_needles_are_found_as_python_finds_them(
     engine: Engine, lines: dict[tuple[int, int], list[str]], needle: str
@@ -382,7 +516,7 @@ VALID = [
 ]
 
 
-@settings(max_examples=150, derandomize=True)
+@examples(120)
 @given(st.data())
 def test_broken_queries_are_refused_and_never_break(engine: Engine, data: st.DataObject) -> None:
     tokens = re.findall(r"'(?:[^']|'')*'|\w+|\S", data.draw(st.sampled_from(VALID)))

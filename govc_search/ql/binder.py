@@ -257,18 +257,25 @@ class Binder:
             else:
                 result.append(expr)
         scope.clause = ""
+        self.check_leaves(tuple(result), where.span)
+        return tuple(result)
+
+    def check_leaves(self, condition: object, span: Span) -> None:
+        """Raises too_many_leaves for a condition of too many parts, whose plan would take long."""
         leaves = sum(
-            1 for e in result for n in bound.walk(e) if isinstance(n, bound.Constant | bound.Column)
+            1
+            for n in bound.walk(condition, into_queries=False)
+            if isinstance(n, bound.Predicate)
+            or (isinstance(n, bound.Apply) and n.type == "BOOLEAN")
         )
         limit = self.settings.size("query_leaves")
-        if leaves > 2 * limit:
+        if leaves > limit:
             raise self.error(
                 "too_many_leaves",
                 f"the condition has more than {limit} leaves",
-                where.span,
+                span,
                 "the setting query_leaves is the limit",
             )
-        return tuple(result)
 
     def _name(self, expr: ast.Expr) -> str:
         if isinstance(expr, ast.Name):

@@ -165,17 +165,21 @@ class CallBinder:
                 "type_mismatch", f"{function.name} of {'times' if times_ else 'numbers'} goes on by an {wanted}",
                 call.span, "such as INTERVAL '1 day'" if times_ else None,
             )  # fmt: skip
-        if len({start.type, end.type} - TIMES) > (not times_):
+        if len({start.type, end.type} - TIMES - {"NULL", "ANY"}) > (not times_):
             raise self.error(
                 "type_mismatch",
                 f"{function.name} goes from one kind of value to the same",
                 call.span,
             )
+        if step and _is_nothing(step[0]):
+            raise self.error(
+                "invalid_argument", f"{function.name} goes nowhere by nothing", call.args[2].span
+            )
         kind, cast = ("TIMESTAMP", "TIMESTAMP") if times_ else ("INTEGER", "BIGINT")
         holes = [f"CAST({{{i}}} AS {cast})" for i in (0, 1)] + ["{2}" for _ in step]
         length = (
-            "(epoch({1}) - epoch({0})) / epoch({2})" if times_
-            else "(CAST({1} AS DOUBLE) - {0})" + (" / {2}" if step else "")
+            "(epoch({1}) - epoch({0})) / nullif(epoch({2}), 0)" if times_
+            else "(CAST({1} AS DOUBLE) - {0})" + (" / nullif({2}, 0)" if step else "")
         )  # fmt: skip
         # What is too long is not made either where DuckDB computes constants beforehand.
         holes[1] = f"CASE WHEN 8 * {length} <= 1e8 THEN {holes[1]} END"
@@ -433,3 +437,12 @@ class CallBinder:
         if function.name == "sum" and returns == "INTEGER":
             return self._in_64_bits(result, call.span)
         return result
+
+
+def _is_nothing(step: bound.Expr) -> bool:
+    """Returns whether a step is a constant of no length."""
+    if isinstance(step, bound.Apply) and step.type == "INTERVAL" and step.args:
+        text = step.args[0]
+        found = times.interval(str(text.value)) if isinstance(text, bound.Constant) else None
+        return found is not None and not any(found)
+    return step == bound.constant(0)

@@ -6,7 +6,7 @@ relations `x<n>` and `g<n>`; every value is a bound parameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
@@ -14,6 +14,7 @@ from typing import ClassVar
 from govc_search import catalog, textquery
 from govc_search.ql import bound, faults
 from govc_search.ql.plan import Exactness, Plan, TextScan
+from govc_search.ql.relations import nullable, relations, scans
 
 __all__ = ["ScannedText", "Statement", "compile_plan"]
 
@@ -85,7 +86,7 @@ class _Compiler:
         # is written last.
         self.used: dict[int, dict[str, str]] = {}
         self.joins: dict[int, set[str]] = {}
-        self.nullable = _nullable(plan.query)
+        self.nullable = nullable(plan.query)
         # The SELECTs that are being written, the innermost last.
         self.selects: list[bound.BoundSelect] = []
 
@@ -166,7 +167,7 @@ class _Compiler:
         whole = False
         if not select.is_grouped and (select.distinct_on or not select.distinct):
             keys = self.row_keys(select.from_)
-            whole = all(isinstance(r, bound.Scan) for r in _relations(select.from_))
+            whole = all(isinstance(r, bound.Scan) for r in relations(select.from_))
         if not whole:
             # Rows that agree in all that is shown may come in any order.
             keys += [f"c{i}" for i in range(len(select.exprs))]
@@ -176,7 +177,7 @@ class _Compiler:
         """Returns what tells the rows of FROM from each other, as far as its tables do."""
         return [
             self.column(scan, column)
-            for scan in _scans(relation)
+            for scan in scans(relation)
             for name in scan.table.order
             if (column := scan.table.column(name)) is not None
         ]
@@ -595,20 +596,6 @@ class _Compiler:
     }
 
 
-def _relations(relation: bound.Relation | None) -> Iterator[bound.Scan | bound.Derived]:
-    match relation:
-        case bound.Scan() | bound.Derived():
-            yield relation
-        case bound.Join():
-            yield from _relations(relation.left)
-            if relation.kind not in ("semi", "anti"):
-                yield from _relations(relation.right)
-
-
-def _scans(relation: bound.Relation | None) -> Iterator[bound.Scan]:
-    return (r for r in _relations(relation) if isinstance(r, bound.Scan))
-
-
 def _tells_rows(expr: bound.WindowCall) -> bool:
     """Returns whether it makes a difference which of equal rows comes first in a window.
 
@@ -629,15 +616,3 @@ def _take(hits: TextScan, used: dict[str, str], alias: str) -> bool:
                 used[name] = sql.replace(stored, brought.format(alias))
                 taken = True
     return taken
-
-
-def _nullable(query: bound.BoundQuery) -> set[int]:
-    """Returns the scans that an outer join may leave without a row."""
-    found: set[int] = set()
-    for node in bound.walk(query):
-        if isinstance(node, bound.Join):
-            if node.kind in ("left", "full"):
-                found |= {s.id for s in _scans(node.right)}
-            if node.kind in ("right", "full"):
-                found |= {s.id for s in _scans(node.left)}
-    return found

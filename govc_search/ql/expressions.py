@@ -11,22 +11,15 @@ from govc_search.errors import QueryError, Span
 from govc_search.ql import ast, bound, names, patterns, times
 from govc_search.ql.arithmetic import NUMBERS, TIMES, ArithmeticBinder
 from govc_search.ql.calls import CallBinder
+from govc_search.ql.casts import CastBinder
 
 if TYPE_CHECKING:
     from govc_search.ql.binder import Binder, Scope
 
 __all__ = ["ExpressionBinder"]
 
-_CASTS = {
-    "TEXT": "VARCHAR", "VARCHAR": "VARCHAR", "STRING": "VARCHAR", "INTEGER": "BIGINT",
-    "INT": "BIGINT", "BIGINT": "BIGINT", "SMALLINT": "BIGINT", "DOUBLE": "DOUBLE",
-    "FLOAT": "DOUBLE", "REAL": "DOUBLE", "DECIMAL": "DOUBLE", "NUMERIC": "DOUBLE",
-    "BOOLEAN": "BOOLEAN", "BOOL": "BOOLEAN", "TIMESTAMP": "TIMESTAMP", "DATETIME": "TIMESTAMP",
-    "DATE": "DATE", "INTERVAL": "INTERVAL",
-}  # fmt: skip
-# A year or month alone is its first instant. With a zone DuckDB turns what has an offset to UTC.
-_WITH_OFFSET = "regexp_replace(regexp_replace(trim({0}), '^(\\d{{4}})$', '\\1-01'), '^(\\d{{4}}-\\d{{1,2}})$', '\\1-01')"
-_CAST_TYPES = {"VARCHAR": "TEXT", "BIGINT": "INTEGER"}
+# WHERE is bound in parts, and counted as a whole.
+_CLAUSES = {"ON", "HAVING", "QUALIFY", "FILTER", "WHEN"}
 # What SQL writes without parentheses.
 _MOMENTS = {"current_date", "current_timestamp", "localtimestamp"}
 _PARTS = {
@@ -46,6 +39,7 @@ class ExpressionBinder:
         self.binder = binder
         self.error = binder.error
         self.arithmetic = ArithmeticBinder(self)
+        self.casts = CastBinder(self)
         self.calls = CallBinder(self)
 
     def condition(self, expr: ast.Expr, scope: Scope, clause: str) -> bound.Expr:
@@ -62,6 +56,8 @@ class ExpressionBinder:
                 "type_mismatch", f"{clause} takes a condition, not {result.type}", expr.span,
                 "compare it with something",
             )  # fmt: skip
+        if clause in _CLAUSES:
+            self.binder.check_leaves(result, expr.span)
         return result
 
     def bind(self, expr: ast.Expr, scope: Scope, *, top: bool = False) -> bound.Expr:
@@ -472,49 +468,7 @@ class ExpressionBinder:
         return bound.Apply("(" + " ".join(sql) + " END)", tuple(args), kind)
 
     def _cast(self, expr: ast.Cast, scope: Scope) -> bound.Expr:
-        base = expr.type.rstrip("[]")
-        lists = "[]" * (expr.type.count("[]"))
-        name = base.split("(")[0]
-        target = _CASTS.get(name)
-        if target is None:
-            near = difflib.get_close_matches(name, _CASTS, 1)
-            raise self.error(
-                "unknown_type", f'no type "{expr.type}"', expr.span,
-                f'did you mean "{near[0]}"?' if near else "TEXT, INTEGER, DOUBLE, BOOLEAN, TIMESTAMP, DATE, INTERVAL",
-            )  # fmt: skip
-        operand = self.bind(expr.operand, scope)
-        kind = _CAST_TYPES.get(target, target) + lists
-        if (
-            kind in ("TIMESTAMP", "DATE", "INTERVAL")
-            and isinstance(operand, bound.Constant)
-            and operand.type == "TEXT"
-        ):
-            # Here, not in DuckDB: its casts of date-times drop the offset.
-            text = str(operand.value)
-            read = times.interval if kind == "INTERVAL" else times.timestamp
-            if expr.attempt and read(text) is None:
-                return bound.Apply(f"CAST(NULL AS {kind})", (), kind)
-            if kind == "INTERVAL":
-                return self.interval(text, expr.operand.span)
-            operand = self.as_time(operand, expr.operand.span)
-        if not _castable(operand.type, kind):
-            raise self.error("type_mismatch", f"{operand.type} cannot be cast to {kind}", expr.span)
-        fault = None
-        if expr.attempt:
-            fault = bound.Fault("null")
-        elif not _always_castable(operand.type, kind):
-            failed = self.error(
-                "cast_failed",
-                f"{{0}} cannot be cast to {kind}",
-                expr.span,
-                f"TRY_CAST(... AS {kind}) gives NULL for such values",
-            )
-            fault = bound.Fault("error", failed)
-        word = "TRY_CAST" if expr.attempt else "CAST"
-        if operand.type == "TEXT" and kind in ("TIMESTAMP", "DATE"):
-            sql = f"CAST({word}({_WITH_OFFSET} AS TIMESTAMPTZ) AS {target})"
-            return bound.Apply(sql, (operand,), kind, fault)
-        return bound.Apply(f"{word}({{0}} AS {target}{lists})", (operand,), kind, fault)
+        return self.casts.cast(expr, scope)
 
     def part(self, text: str, span: Span) -> str:
         """Returns the part of a time that text names; raises unknown_part."""
@@ -588,29 +542,8 @@ class ExpressionBinder:
     }
 
 
-def _castable(source: str, target: str) -> bool:
-    if source in ("ANY", "NULL", "TEXT", target) or target == "TEXT":
-        return True
-    if source.endswith("[]") or source == "LIST" or target.endswith("[]"):
-        return source.endswith("[]") == target.endswith("[]") or source == "LIST"
-    numbers = {*NUMBERS, "BOOLEAN"}
-    return {source, target} <= numbers or {source, target} <= TIMES
-
-
 def _is_list(kind: str) -> bool:
     return kind == "LIST" or kind.endswith("[]")
-
-
-def _always_castable(source: str, target: str) -> bool:
-    """Returns whether every value can be cast."""
-    return (
-        target == "TEXT"
-        or source == "NULL"
-        # A whole number may have 128 bits before it is cast.
-        or (target == source != "INTEGER")
-        or (target in NUMBERS and source == "BOOLEAN")
-        or (target in ("BOOLEAN", "DOUBLE") and source in NUMBERS)
-    )
 
 
 def _holes(first: int, end: int) -> str:
