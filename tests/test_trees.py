@@ -70,12 +70,14 @@ def branched(path: Path, object_format: str = "sha1") -> Builder:
     repo.write("a.txt", b"changed beside\nexception\n")
     repo.write("side.txt", b"side\n")
     repo.commit("side")
-    # Of what is renamed here and stays on the other side, the merge keeps both.
-    repo.git("mv", "src/app.js", "src/main.js")
-    repo.commit("rename beside")
     repo.git("checkout", "-q", "main")
     repo.write("src/app.js", b"kept\n" * 9)
     repo.commit("kept")
+    repo.git("checkout", "-q", "side")
+    # The merge keeps both names: the last that touched the old one moved it away.
+    repo.git("mv", "src/app.js", "src/main.js")
+    repo.commit("rename beside")
+    repo.git("checkout", "-q", "main")
     repo.git("merge", "-q", "--no-ff", "--no-commit", "-s", "ours", "side")
     for name in ("a.txt", "side.txt", "src/main.js"):
         repo.git("checkout", "side", "--", name)
@@ -101,7 +103,9 @@ def branched(path: Path, object_format: str = "sha1") -> Builder:
     repo.git("commit", "-q", "-m", "submodule")
     # Older than what it follows, as clocks have it.
     repo.clock -= 20_000
-    repo.git("commit", "-q", "--allow-empty", "-m", "before its time")
+    repo.write("big.js", b"// error\n" * 299 + b"// erro!\n")
+    repo.git("add", "big.js")
+    repo.git("commit", "-q", "-m", "before its time")
     return repo
 
 
@@ -112,7 +116,8 @@ def made(
     home = tmp_path_factory.mktemp("trees")
     repo = branched(home / "repo", request.param)
     with govc_search.open(home / "data") as engine:
-        engine.index(repo.path)
+        # Merges are left out also where their changes are indexed.
+        engine.index(repo.path, merges="first-parent" if request.param == "sha256" else None)
         yield Made(repo, engine)
 
 
