@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -63,6 +64,8 @@ PARTS = ("table", "text")
 _TREES = "trees"
 _LONGEST = 366 * 86_400.0
 _WAIT_SECONDS = 0.1
+
+_NOTHING_YET = "indexing is under way and nothing can be read yet: this is the answer over nothing"
 
 Tell = Callable[[Progress], None] | None
 
@@ -330,9 +333,12 @@ class Engine:
         if timeout is not None and not 0 < timeout <= _LONGEST:
             raise UsageError("invalid_argument", "timeout takes seconds, from above 0 to a year")
         started = time.perf_counter()
-        return self._readers.read(
+        result = self._readers.read(
             lambda: run(gql, params, self._snapshot(indexes=indexes), started, timeout)
         )
+        if not result.as_of and self._log.last:
+            return replace(result, warnings=(*result.warnings, _NOTHING_YET))
+        return result
 
     def _repositories(self, as_of: int) -> Repositories:
         return Repositories(self._graphs, self._table, as_of, self.directory / _TREES)

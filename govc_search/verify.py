@@ -49,14 +49,29 @@ def differences(
         for name, checkpoint in (("table", table.checkpoint), ("text index", text.checkpoint))
         if checkpoint != report.last
     ]
-    out += _table(log, table, scratch, lambda n: tell(Progress("table", n, report.last, "records")))
     tell(Progress("text", 0, None, "documents"))
+    broken = text.damage()
+    out += broken
+    try:
+        out += _table(
+            log, table, scratch, lambda n: tell(Progress("table", n, report.last, "records"))
+        )
+        if not broken:
+            out += _text(table, text, tell)
+    except StoreError as error:
+        # What cannot be read cannot be compared.
+        out.append(error.message)
+    return out
+
+
+def _text(table: Table, text: TextIndex, tell: Callable[[Progress], None]) -> Iterator[str]:
     for part, sql in (
         ("commits", "SELECT position FROM commits"),
         ("changes", "SELECT change_id FROM changes"),
     ):
-        out += _documents(f"text index {part}", _ids(table, sql), text.keys(part))
-    return [*out, *_messages(table, text, tell), *_lines(table, text, tell)]
+        yield from _documents(f"text index {part}", _ids(table, sql), text.keys(part))
+    yield from _messages(table, text, tell)
+    yield from _lines(table, text, tell)
 
 
 def _table(

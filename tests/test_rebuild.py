@@ -8,13 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import tantivy
-from fixtures.indexed import column, rows
+from fixtures.indexed import column, rows, small
 
 import govc_search
 from govc_search import Engine, Progress
 from govc_search.errors import StoreError
+from govc_search.store.table import Table
 
 QUESTIONS = (
     "SELECT hash, subject FROM commits WHERE MATCH(subject, 'file2') ORDER BY position",
@@ -255,3 +257,62 @@ def test_a_manifest_is_only_made_for_a_log_of_ours(filled: Engine, tmp_path: Pat
     with pytest.raises(StoreError) as caught:
         govc_search.open(filled.directory, mend=True)
     assert caught.value.code == "log_incomplete"
+
+
+@pytest.mark.parametrize("part", ["commits", "changes"])
+@pytest.mark.parametrize("suffix", ["term", "idx", "pos", "fast", "fieldnorm"])
+def test_verify_names_damaged_files_of_the_text_index(
+    part: str, suffix: str, filled: Engine
+) -> None:
+    assert filled.verify() == []
+    filled.close()
+    file = max((filled.directory / "text" / part).glob(f"*.{suffix}"), key=_size_of)
+    _flip(file, 0)
+    with govc_search.open(filled.directory) as again:
+        (found,) = again.verify()
+        assert file.name in found
+        again.rebuild("text")
+        assert again.verify() == []
+
+
+def _size_of(file: Path) -> int:
+    return file.stat().st_size
+
+
+def test_a_table_with_a_damaged_block_is_named_and_made_anew(filled: Engine) -> None:
+    before = state(filled)
+    filled.close()
+    file = filled.directory / "table" / "table.duckdb"
+    data = bytearray(file.read_bytes())
+    # Behind the headers, where the blocks of the tables are.
+    data[12 << 10 :] = bytes(b ^ 0x55 for b in data[12 << 10 :])
+    file.write_bytes(data)
+    with govc_search.open(filled.directory) as again:
+        if not again.warnings:
+            with pytest.raises(StoreError) as caught:
+                state(again)
+            assert caught.value.code == "table_damaged"
+            assert again.verify() != []
+            again.rebuild("table")
+        assert state(again) == before
+        assert again.verify() == []
+
+
+def test_a_table_that_cannot_be_written_is_no_fault_of_the_program(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo, hashes = small(tmp_path / "repo")
+    real = Table._insert
+
+    def full(*_: Any) -> None:
+        raise duckdb.TransactionException("TransactionContext Error: No space left on device")
+
+    monkeypatch.setattr(Table, "_insert", full)
+    with pytest.raises(StoreError) as caught:
+        engine.index(repo.path)
+    assert caught.value.code == "table_write_failed"
+    assert "No space left" in caught.value.message
+    monkeypatch.setattr(Table, "_insert", real)
+    engine.index(repo.path)
+    assert column(engine, "SELECT hash FROM commits ORDER BY position") == hashes
+    assert engine.verify() == []

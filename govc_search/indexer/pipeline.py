@@ -171,6 +171,13 @@ class _Run:
     def all(self, feeder: Feeder) -> None:
         self.tell(Progress("refs", 0, None, "refs"))
         found = self.repository.refs(self.patterns)
+        if self.patterns and not found and self.repository.refs():
+            # Kept, the choice would leave the repository without any ref.
+            raise UsageError(
+                "no_ref_matches",
+                f"no ref of {self.url} matches {' or '.join(map(repr, self.patterns))}",
+                hint="a name, a glob, or HEAD; '*' is every ref",
+            )
         self.report.warnings += [
             f'no ref matches "{pattern}"'
             for pattern in self.patterns

@@ -101,6 +101,10 @@ class TextIndex:
         """Returns the key of every document of `commits` or `changes`, in order."""
         return next(part for part in self._parts if part.table == table).keys()
 
+    def damage(self) -> list[str]:
+        """Returns what is wrong with files of the indexes whose checksum is not their own."""
+        return [found for part in self._parts for found in part.damage()]
+
     def lines(self, changes: Ids) -> tuple[list[bytes | None], list[bytes | None]]:
         """Returns the removed and the added lines of each change, joined; None is no line."""
         return changed_text.lines(self.changes.pinned.texts, changes)

@@ -6,8 +6,12 @@ it speaks of.
 
 from __future__ import annotations
 
+import json
+import struct
 import threading
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,10 +29,14 @@ from govc_search.indexer.message_text import MessageText
 from govc_search.indexer.terms import TermFile, Terms
 from govc_search.store.log import Entry
 
-__all__ = ["Pinned", "TextPart", "message_of"]
+__all__ = ["Pinned", "TextPart", "message_of", "reading"]
 
 _CHECKPOINT: Final = "checkpoint"
 _MIN_HEAP: Final = 15 << 20
+# Files of the library that end in a footer, and what it is.
+_CHECKED: Final = frozenset({".del", ".fast", ".fieldnorm", ".idx", ".pos", ".store", ".term"})
+_FOOTER: Final = struct.Struct("<II")
+_FOOTER_MAGIC: Final = 1337
 
 # Up to so many characters of words between two commits, new words are picked out one by one;
 # after more the dictionary is listed anew when it is next needed.
@@ -38,6 +46,24 @@ _COUNTED_CHARACTERS: Final = 1 << 20
 def message_of(error: BaseException) -> str:
     """Returns what a library's error says, on one line."""
     return " ".join(str(error).split())
+
+
+@contextmanager
+def reading(table: str) -> Iterator[None]:
+    """Turns what the library says of damaged files, by a panic too, into StoreError."""
+    try:
+        yield
+    except BaseException as error:
+        # A panic of the library is no Exception, and has no class that could be imported.
+        if type(error).__name__ == "PanicException" or (
+            isinstance(error, ValueError) and "corrupt" in str(error).lower()
+        ):
+            raise StoreError(
+                "text_damaged",
+                f"the text index of {table} cannot be read: {message_of(error)}",
+                hint="`govc-search rebuild text` makes it anew from the log",
+            ) from error
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +82,7 @@ class TextPart:
         self.table = table
         self.schema = documents.schemas()[table]
         self._heap = max(heap_bytes, _MIN_HEAP)
+        self._directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         try:
             self._index = tantivy.Index(self.schema, str(directory), reuse=True)
@@ -210,6 +237,10 @@ class TextPart:
 
     def keys(self) -> list[int]:
         """Returns the key of every document, in order; one that is there twice comes twice."""
+        with reading(self.table):
+            return self._keys()
+
+    def _keys(self) -> list[int]:
         searcher = self.pinned.searcher
         query = tantivy.Query.range_query(
             self.schema, "key", tantivy.FieldType.Unsigned, 0, (1 << 64) - 1
@@ -218,6 +249,12 @@ class TextPart:
             query, max(1, searcher.num_docs), order_by_field="key", order=tantivy.Order.Asc
         ).hits
         return [int(key) for key, _ in hits]
+
+    def damage(self) -> Iterator[str]:
+        """Yields what is wrong with each file of the index whose checksum is not its own."""
+        for file in sorted(self._directory.iterdir()):
+            if file.suffix in _CHECKED and not _is_sound(file):
+                yield f"text index {self.table}: the checksum of {file.name} is not that of its content"
 
     def settle(self) -> None:
         """Brings the dictionary up to date and waits for merges under way."""
@@ -231,3 +268,22 @@ class TextPart:
             # A writer is of no use after this.
             self._writer.wait_merging_threads()
             self._writer = None
+
+
+def _is_sound(file: Path) -> bool:
+    """Returns whether a file of the library ends with the checksum of what stands before.
+
+    The end is a description in JSON with its `crc`, the length of that, and a magic number.
+    """
+    data = file.read_bytes()
+    if len(data) < _FOOTER.size:
+        return False
+    length, magic = _FOOTER.unpack(data[-_FOOTER.size :])
+    start = len(data) - _FOOTER.size - length
+    if magic != _FOOTER_MAGIC or start < 0:
+        return False
+    try:
+        crc = json.loads(data[start : -_FOOTER.size])["crc"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return bool(crc == zlib.crc32(memoryview(data)[:start]))

@@ -20,7 +20,7 @@ from govc_search import textquery
 from govc_search.errors import QueryError
 from govc_search.indexer import changed_text, message_text
 from govc_search.indexer.documents import Page, page_of
-from govc_search.indexer.text_part import Pinned, TextPart
+from govc_search.indexer.text_part import Pinned, TextPart, reading
 from govc_search.indexer.text_plan import Planned, Planner
 
 __all__ = ["Exactness", "Hits", "Served", "TextSnapshot"]
@@ -78,7 +78,8 @@ class TextSnapshot:
 
         INEXACT hits contain all rows that match, and maybe others.
         """
-        planned = self._tables[table].plan(node, scored=False)
+        with reading(table):
+            planned = self._tables[table].plan(node, scored=False)
         if planned is None:
             return Served(Exactness.UNSUPPORTED, self._tables[table].documents)
         exactness = Exactness.EXACT if planned.exact else Exactness.INEXACT
@@ -88,11 +89,13 @@ class TextSnapshot:
         self, table: str, node: textquery.Node, *, limit: int | None, as_of: int, scored: bool
     ) -> Hits:
         """Returns the hits at positions up to `as_of`: all, or the first `limit` of them."""
-        return self._tables[table].search(node, limit, as_of, scored=scored)
+        with reading(table):
+            return self._tables[table].search(node, limit, as_of, scored=scored)
 
     def count(self, table: str, node: textquery.Node, as_of: int | None = None) -> int:
         """Returns the number of hits at positions up to `as_of`."""
-        return self._tables[table].count(node, self.checkpoint if as_of is None else as_of)
+        with reading(table):
+            return self._tables[table].count(node, self.checkpoint if as_of is None else as_of)
 
     def documents(self, table: str) -> int:
         """Returns the number of documents."""
@@ -118,11 +121,13 @@ class TextSnapshot:
 
         Nearest first, then most frequent first.
         """
-        return self._tables[table].corrections(node)
+        with reading(table):
+            return self._tables[table].corrections(node)
 
     def pages(self, ids: Sequence[int], addresses: Sequence[tantivy.DocAddress]) -> list[Page]:
         """Returns what a page shows of commits that this snapshot found at these addresses."""
-        return self._tables["commits"].pages(ids, addresses)
+        with reading("commits"):
+            return self._tables["commits"].pages(ids, addresses)
 
 
 class _TableSearch:

@@ -275,6 +275,8 @@ def _read(
         raise
     finally:
         timer.cancel()
+        # A thread that ends after the interpreter keeps the database's library from ending.
+        timer.join()
         cursor.close()
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from govc_search.errors import DeadlineError, QueryError, StoreError
 
-__all__ = ["Cursor", "reason"]
+__all__ = ["Cursor", "damaged", "is_damage", "reason"]
 
 T = TypeVar("T")
 
@@ -181,9 +181,26 @@ def _reading_failed(error: Exception) -> Exception:
             "the query needs more memory than it may have",
             hint="narrow it, or raise the setting table_memory_bytes",
         )
-    if isinstance(error, duckdb.FatalException | duckdb.IOException):
-        return StoreError("table_damaged", f"the table cannot be read: {text}")
+    if is_damage(error):
+        return damaged(error)
     return QueryError("evaluation_failed", text)
+
+
+def is_damage(error: Exception) -> bool:
+    """Returns whether the database says that its file is not what it wrote."""
+    # A wrong checksum has no class of its own.
+    return isinstance(
+        error, duckdb.FatalException | duckdb.IOException | duckdb.SerializationException
+    ) or str(error).startswith("Corrupt")
+
+
+def damaged(error: Exception) -> StoreError:
+    """Returns the error of a table whose file is damaged."""
+    return StoreError(
+        "table_damaged",
+        f"the table cannot be read: {reason(error)}",
+        hint="`govc-search rebuild table` makes it anew from the log",
+    )
 
 
 def reason(error: Exception) -> str:

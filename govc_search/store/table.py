@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -17,7 +17,7 @@ from duckdb.func import PythonUDFType
 
 from govc_search.errors import BusyError, StoreError
 from govc_search.records import CHANGE_BITS
-from govc_search.store.cursor import Cursor, reason
+from govc_search.store.cursor import Cursor, damaged, is_damage, reason
 from govc_search.store.frame import Entry
 from govc_search.store.mailmap import Mailmap
 from govc_search.store.manifest import FORMATS
@@ -147,8 +147,8 @@ class Table:
     def apply(self, from_: int, entries: Sequence[Entry]) -> None:
         """Adds the rows of entries that follow position `from_`; durable with `commit`.
 
-        Raises StoreError `view_out_of_step` unless they continue what was applied so far; after
-        any error the caller rolls back.
+        Raises StoreError `view_out_of_step` unless they continue what was applied so far, and
+        `table_write_failed`; after any error the caller rolls back.
         """
         with self._lock:
             if from_ != self._applied:
@@ -164,17 +164,19 @@ class Table:
                         f"position {entry.first} does not follow position {position}",
                     )
                 position = entry.last
-            self._begin()
-            for entry in entries:
-                self._add(entry)
+            with _writing():
+                self._begin()
+                for entry in entries:
+                    self._add(entry)
             self._applied = position
 
     def commit(self) -> int:
         """Makes what was applied durable, with its checkpoint, and returns the checkpoint."""
         with self._lock:
             if self._open:
-                self._writer.execute("UPDATE view SET checkpoint = $1", [self._applied])
-                self._writer.execute("COMMIT")
+                with _writing():
+                    self._writer.execute("UPDATE view SET checkpoint = $1", [self._applied])
+                    self._writer.execute("COMMIT")
                 self._open = False
                 self._checkpoint = self._applied
                 if self._rewrote:
@@ -432,6 +434,20 @@ class Table:
         if rows:
             self._writer.execute("DELETE FROM identities WHERE repo = $1", [repo])
             self._insert("identities", _identities(repo, set(rows), self._mailmaps[repo]))
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        if is_damage(error):
+            raise damaged(error) from error
+        raise StoreError(
+            "table_write_failed",
+            f"the table cannot be written: {reason(error)}",
+            hint="make room and run again: the log has all that was acknowledged",
+        ) from error
 
 
 def _identities(repo: str, people: set[tuple[str, str]], mailmap: Mailmap) -> pa.Table:
