@@ -11,10 +11,11 @@ import re
 from bench.gitview import GitFailedError, GitView
 from bench.questions import Question
 
-__all__ = ["BINARY", "DATES", "POSIX", "documented"]
+__all__ = ["BINARY", "DATES", "FOLLOW", "POSIX", "documented"]
 
 BINARY = "-S inside binary files"
 POSIX = "POSIX against RE2"
+FOLLOW = "HISTORY_OF against --follow"
 DATES = "dates before 1970, which git cannot print"
 
 
@@ -39,6 +40,9 @@ def _documented(view: GitView, question: Question, commit: str, *, git_only: boo
             what = "%B" if question.explain == "message" else "%aN <%aE>"
             lines = _printed(view, what, commit).split(b"\n")
             return None if _matches_anyhow(question.pattern, lines) else POSIX
+        case "history":
+            # Both are guesses at what is one file: only how far they agree can be told.
+            return FOLLOW
         case "dates":
             return DATES if b"" in _printed(view, "%at %ct", commit).split(b" ") else None
     return None

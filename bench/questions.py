@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from bench.gitview import GitView
+from bench.gitview import GitFailedError, GitView
 from bench.sampling import Sample, unquoted
 
 __all__ = ["Question", "Row", "questions", "quoted", "with_repository"]
@@ -60,6 +60,10 @@ def questions(view: GitView, sample: Sample, only: frozenset[str] | None = None)
     found += [_path(p, directory=False) for p in sample.files]
     found += [_path(p, directory=True) for p in sample.directories]
     found += [_range(r) for r in sample.ranges]
+    pairs = [r.split("..") for r in sample.ranges if r.count(".") == 2 and r.count("..") == 1]
+    found += [q for a, b in pairs for q in _ancestry(view, a, b, only)]
+    if view.head is not None:
+        found += [_history(p) for p in sample.files if not re.search(r"[*?\[\\]", p)]
     return found
 
 
@@ -310,6 +314,50 @@ def _range(expression: str) -> Question:
         f"SELECT hash FROM commits WHERE IN_RANGE({quoted(expression)})",
         _hashes,
         limited=False,
+        scan=False,
+    )
+
+
+def _ancestry(view: GitView, a: str, b: str, only: frozenset[str] | None) -> list[Question]:
+    def named(output: bytes) -> Iterable[Row]:
+        for line in output.splitlines():
+            name = line.decode("utf-8", "replace")
+            if only is None or f"refs/tags/{name}" in only:
+                yield (name,)
+
+    found = []
+    for one in (a, b):
+        found += [
+            Question(
+                "ancestry", ("tag", "--contains", one),
+                "SELECT t.name FROM tags t JOIN commits c ON c.repo = t.repo AND c.hash = t.peeled"
+                f" WHERE DESCENDANT_OF(c, {quoted(one)})",
+                named, by_commit=False, source=True, scan=False,
+            ),
+            Question(
+                "ancestry", ("rev-list", one),
+                f"SELECT hash FROM commits WHERE IS_ANCESTOR(hash, {quoted(one)})",
+                _hashes, limited=False, scan=False,
+            ),
+        ]  # fmt: skip
+    try:
+        view.run(["merge-base", a, b])
+    except GitFailedError:
+        # Without a common ancestor there is nothing to print.
+        return found
+    base = f"SELECT MERGE_BASE({quoted(a)}, {quoted(b)}) FROM repos"
+    command = ("merge-base", a, b)
+    return [*found, Question("ancestry", command, base, _hashes, limited=False, scan=False)]
+
+
+def _history(path: str) -> Question:
+    return Question(
+        "--follow",
+        ("log", "HEAD", "--no-merges", "--format=%H", "--follow", "--", path),
+        "SELECT hash FROM commits WHERE NOT is_merge AND REACHABLE_FROM('HEAD')"
+        f" AND HISTORY_OF({quoted(path)})",
+        _hashes,
+        explain="history",
         scan=False,
     )
 

@@ -335,6 +335,13 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     # Commit graph
     _f("in_range", "ALIAS? PATTERN", BOOLEAN, "in git's revision range: 'a..b', 'a...b', '^x y'", kind="graph"),
     _f("reachable_from", "ALIAS? PATTERN", BOOLEAN, "the revision, or an ancestor of it", kind="graph"),
+    _f("ancestor_of", "ALIAS? PATTERN", BOOLEAN, "an ancestor of the revision, which is one of itself", kind="graph"),
+    _f("descendant_of", "ALIAS? PATTERN", BOOLEAN, "the revision is an ancestor, of itself too: git tag --contains", kind="graph"),
+    _f("history_of", "ALIAS? PATTERN", BOOLEAN, "in the history of the path through its renames, before and after", kind="graph"),
+    _f("is_ancestor", "TEXT TEXT", BOOLEAN, "the first commit is an ancestor of the second, or the same one", kind="graph"),
+    _f("merge_base", "TEXT TEXT", TEXT, "hash of the best common ancestor, NULL without one", kind="graph"),
+    _f("resolve", "TEXT", TEXT, "full hash of the commit that a revision names", kind="graph"),
+    _f("first_tag", "TEXT PATTERN?", TEXT, "oldest tag with a version that contains the commit; a glob chooses tags", kind="graph"),
 )  # fmt: skip
 
 _FUNCTIONS: Final = {name: f for f in FUNCTIONS for name in (f.name, *f.aliases)}

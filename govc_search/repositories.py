@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
 
 from govc_search.errors import QueryError, UsageError
 from govc_search.indexer.trees import Source, Tree
 from govc_search.ql.protocols import Ids
+from govc_search.store.first_tag import first_tags
 from govc_search.store.graph import CommitGraph, Graphs
+from govc_search.store.hash_functions import HashFunction, of_every_commit
+from govc_search.store.members import Members, members
+from govc_search.store.path_history import path_history
 from govc_search.store.table import Table
 
 __all__ = ["Repositories"]
@@ -61,15 +66,26 @@ class Repositories:
     def positions(
         self, kind: str, revision: str, repos: frozenset[str] | None
     ) -> tuple[Ids, tuple[str, ...]]:
-        """Returns the positions in a range, or reachable, in these repositories or in every one."""
+        """Returns positions (of kind `history`: ids of changes), ascending, with warnings.
+
+        `kind`: range, reachable, ancestors, descendants, history; only `repos` are asked, or all.
+        Raises QueryError where no repository knows the revision.
+        """
         graph = self._graph
-        if kind == "reachable":
+        if kind == "history":
+            return path_history(graph, revision, self._asked(repos)), ()
+        if kind != "range":
             _check_single(revision)
-        asked = (r for r in self._known if repos is None or r in repos)
-        found, warnings = _everywhere(asked, lambda repo: graph.range(repo, revision))
-        if not found:
+
+        def found(repo: str) -> Ids:
+            if kind == "descendants":
+                return graph.descendants(repo, graph.resolve(repo, revision))
+            return graph.range(repo, revision)
+
+        each, warnings = _everywhere(self._asked(repos), found)
+        if not each:
             return np.zeros(0, np.uint64), ()
-        return np.concatenate(list(found.values())).astype(np.uint64), warnings
+        return np.sort(np.concatenate(list(each.values()))), warnings
 
     def open(
         self, revision: str, repos: Sequence[str], check: Callable[[], None]
@@ -104,6 +120,79 @@ class Repositories:
         if not found:
             raise QueryError("unknown_revision", f'no revision "{revision}": nothing is indexed')
         return list(found.values())
+
+    def has(self, repo: str) -> bool:
+        """Returns whether a repository is indexed."""
+        return repo in self._known
+
+    def known(
+        self, revision: str, repos: frozenset[str] | None, *, one: bool = False
+    ) -> tuple[str, ...]:
+        """Returns warnings of the repositories that do not know a revision.
+
+        Raises QueryError where none does, and with `one` where it names several commits.
+        """
+        graph = self._graph
+        _check_single(revision)
+        found, warnings = _everywhere(
+            self._asked(repos), lambda repo: graph.resolve(repo, revision)
+        )
+        if one:
+            named = {}
+            for repo, position in found.items():
+                history = graph.history(repo)
+                named[history.hash_of(history.numbers([position])[0])] = repo
+            if len(named) > 1:
+                a, b = list(named.values())[:2]
+                raise QueryError(
+                    "ambiguous_revision",
+                    f'"{revision}" is one commit in {a} and another in {b}',
+                    hint=f"say which is meant: repo => '{a}'",
+                )
+        return warnings
+
+    def function(
+        self, name: str, pattern: str, repos: frozenset[str] | None, *, by_row: bool
+    ) -> Callable[..., pa.Array]:
+        """Returns a function of the graph over Arrow arrays of texts; it gives texts, '' for NULL.
+
+        `name`: is_ancestor, merge_base, resolve or first_tag. With `by_row` the first array names
+        the repository to ask, else all of `repos` (None: every one) are asked. Its first argument
+        is called now and then, and raises when time is up.
+        """
+        graph = self._graph
+        asked = self._asked(repos)
+        for repo in asked:
+            # Nothing is read from the table while a statement runs.
+            graph.refs(repo)
+            if name == "merge_base":
+                graph.dates(repo)
+            if name == "first_tag":
+                first_tags(graph, repo, pattern)
+        return HashFunction(graph, name, pattern, tuple(asked), by_row)
+
+    def of_every_commit(
+        self, name: str, revision: str, pattern: str, repos: frozenset[str] | None
+    ) -> pa.Table:
+        """Returns (id, value): what a function gives for every commit, where it is not NULL.
+
+        `name`: first_tag, or ancestors and descendants for IS_ANCESTOR with the revision as its
+        second or first argument.
+        """
+        graph = self._graph
+        parts = [
+            of_every_commit(graph, repo, name, revision, pattern) for repo in self._asked(repos)
+        ]
+        kind = pa.string() if name == "first_tag" else pa.bool_()
+        empty = pa.table({"id": pa.array([], pa.uint64()), "value": pa.array([], kind)})
+        return pa.concat_tables([empty, *(p for p in parts if p is not None)])
+
+    def members(self, refs: Sequence[tuple[str, str]], hashes: Sequence[str] | None) -> Members:
+        """Returns the commits that each ref (repository, full name) reaches, or these of them."""
+        return members(self._graph, refs, hashes)
+
+    def _asked(self, repos: frozenset[str] | None) -> list[str]:
+        return [r for r in self._known if repos is None or r in repos]
 
 
 def _check_single(revision: str) -> None:

@@ -443,6 +443,21 @@ TABLES: Final[tuple[Table, ...]] = (
         where=f"{_VISIBLE} AND starts_with(b.full_name, 'refs/tags/')",
     ),
     Table(
+        "ref_commits",
+        "which commits a ref reaches, one row each; of branches and tags unless ref, name or hash is given",
+        "ref_commits",
+        (
+            _REPO,
+            Column("ref", TEXT, "full name of the ref, such as refs/heads/main"),
+            Column("name", TEXT, "short name of the ref", sql=_REF_NAME.replace("b.full_name", "b.ref")),
+            Column("hash", TEXT, "hash of the commit", _HASH, sql="c.hash", joins=("c",)),
+            Column("position", INTEGER, "the commit's place in the log", sql="b.id"),
+        ),
+        joins={"c": "JOIN commits c ON c.position = b.id"},
+        position="b.id",
+        order=("repo", "ref", "position"),
+    ),
+    Table(
         "ref_updates",
         "every movement of a ref that indexing saw",
         "ref_updates",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from fixtures.tangle import fast_import
 
 from govc_search.errors import QueryError
 from govc_search.records import COMMIT, KINDS, REF_UPDATE, REPOSITORY
@@ -48,33 +49,6 @@ class Fixture:
         out = self.git("rev-list", *arguments, "--")
         assert out is not None, arguments
         return sorted(self.position[h] for h in out.split())
-
-
-def fast_import(rng: random.Random, commits: int) -> bytes:
-    """A random history: several roots, merges of up to four parents, branches, tags."""
-    out: list[str] = []
-    for i in range(1, commits + 1):
-        near = range(max(1, i - 12), i)
-        parents: list[int] = []
-        if i > 1 and rng.random() > 0.02:
-            parents = [rng.choice(near if rng.random() < 0.9 else range(1, i))]
-            if rng.random() < 0.3:
-                more = rng.sample(range(1, i), min(i - 1, rng.randint(1, 3)))
-                parents += [p for p in more if p not in parents]
-        # More skew than this and rev-list itself misses what is excluded: it walks by date and
-        # stops a few commits after the last interesting one.
-        when = 1_500_000_000 + 100 * i + rng.randint(-300, 300)
-        out.append("reset refs/heads/work\n" if not parents else "")
-        out.append(f"commit refs/heads/work\nmark :{i}\n")
-        out.append(f"committer C <c@x> {when} +0000\ndata 3\nm{i % 10}\n\n")
-        out += [f"from :{parents[0]}\n"] if parents else []
-        out += [f"merge :{p}\n" for p in parents[1:]]
-    names = ["heads/main", "heads/topic/a", "heads/both", "tags/both", "tags/v1.0", "heads/v2.0"]
-    names += ["remotes/origin/HEAD", "remotes/origin/far", "notes/x", "heads/refs/tags/odd"]
-    for name in names:
-        out.append(f"reset refs/{name}\nfrom :{rng.randint(commits // 2, commits)}\n\n")
-    out.append(f"tag annotated\nfrom :{commits - 9}\ntagger T <t@x> 1500000000 +0000\ndata 1\nt\n")
-    return "".join(out).encode()
 
 
 def commit_batch(rows: list[dict[str, object]]) -> pa.RecordBatch:

@@ -141,6 +141,9 @@ PLACES = [
     "SELECT HIGHLIGHT(subject, {text}, $v) FROM commits WHERE PHRASE(subject, {text})",
     "SELECT count(*) FROM commits WHERE SEARCH({text}) OR MATCH(subject, $v)",
     "SELECT count(*) FROM commits WHERE IN_RANGE({text}) OR REACHABLE_FROM($v)",
+    "SELECT HISTORY_OF({text}), FIRST_TAG(hash, $v), FIRST_TAG({text} || hash) FROM changes",
+    "SELECT count(*) FROM ref_commits WHERE name = {text} OR ref LIKE $v",
+    "SELECT MERGE_BASE(hash || {text}, $v, repo => {name}.repo) FROM commits {name}",
     "SELECT strftime(author_date, {text}), string_agg(author, $v) FROM commits GROUP BY 1",
     "SELECT split_part(subject, {text}, 1), lpad(subject, 9, {text}) FROM commits",
     "SELECT regexp_replace(subject, {text}, {text}) FROM commits",
@@ -440,6 +443,8 @@ def test_many_threads_may_ask(engine: Engine) -> None:
         "SELECT count(*) FROM commits WHERE MATCH(upper(subject), 'needles')",
         "SELECT count(*) FROM commits WHERE MATCH(subject, 'race') AND NOT ADDED('x')",
         "SELECT count(*) FROM changes WHERE REACHABLE_FROM('v1.0') AND MATCH(path, 'c')",
+        "SELECT hash, MERGE_BASE(hash, 'v1.1~1^2'), FIRST_TAG(tree || '') FROM commits ORDER BY position",
+        "SELECT name, count(*) FROM ref_commits WHERE name LIKE 'v1%' GROUP BY name ORDER BY name",
     ]
     wanted = [rows_of(engine, q) for q in asked]
     wrong: list[str] = []
@@ -472,6 +477,7 @@ SPECIAL = {
     "quantile": "quantile(insertions, 0.5)", "score": "score()", "len": "len(parents)",
     "list_contains": "list_contains(parents, hash)", "list_position": "list_position(parents, hash)",
     "in_range": "in_range('v1.0')", "reachable_from": "reachable_from(commits, 'HEAD')",
+    "ancestor_of": "ancestor_of('v1.0')", "descendant_of": "descendant_of(commits, 'v1.0')",
     "count": "count(author)", "array_to_string": "array_to_string(parents, ',')", "match": "match(subject, 'x')",
     "split_part": "split_part(subject, ' ', 1)", "lpad": "lpad(subject, 9, '.')",
     "rpad": "rpad(subject, 9, '.')", "highlight": "highlight(subject)", "snippet": "snippet(subject, 20)",

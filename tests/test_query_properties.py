@@ -107,14 +107,29 @@ def lines_leaf(*names: str) -> st.SearchStrategy[str]:
     )
 
 
-RANGES = st.builds(
-    lambda r: (
-        f"IN_RANGE({quoted(r)})"
-        if {".", "^", " "} & set(r) and "~" not in r
-        else f"REACHABLE_FROM({quoted(r)})"
+RANGES = st.one_of(
+    st.builds(
+        lambda r: (
+            f"IN_RANGE({quoted(r)})"
+            if {".", "^", " "} & set(r) and "~" not in r
+            else f"REACHABLE_FROM({quoted(r)})"
+        ),
+        REVISIONS.filter(lambda r: r != "v1.1^2"),
     ),
-    REVISIONS.filter(lambda r: r != "v1.1^2"),
+    st.builds(
+        "{}({})".format,
+        st.sampled_from(["ANCESTOR_OF", "DESCENDANT_OF"]),
+        st.sampled_from(["main", "v1.0", "HEAD~2", "topic/fast", "old"]).map(quoted),
+    ),
+    st.sampled_from(["src/net/stream.c", "src/net/tcp.c", "README.md", "nowhere"]).map(
+        lambda path: f"HISTORY_OF({quoted(path)})"
+    ),
 )
+HASHES = st.sampled_from([
+        "IS_ANCESTOR(hash, 'v1.0')", "IS_ANCESTOR('v1.0', hash || '')", "FIRST_TAG(hash) = 'v1.0'",
+        "FIRST_TAG(hash || '', '*1') IS NULL", "MERGE_BASE(hash, 'old') = RESOLVE('old^')",
+        "hash IN (SELECT r.hash FROM ref_commits r WHERE r.name = 'topic/fast')",
+])  # fmt: skip
 SEARCHES = st.sampled_from(
     ["race", "rase fuzing", "strbuf numbers nowhere", "return", "tcp_close free"]
 ).map(lambda w: f"SEARCH({quoted(w)})")
@@ -125,7 +140,7 @@ LEAVES = {
                   match=("subject", "body", "message", "author", "committer", "upper(subject)")),
         lines_leaf(*EVERY_LINE, "PICKAXE"),
         st.builds("TOUCHES({})".format, GLOBS.map(quoted)),
-        RANGES, SEARCHES,
+        RANGES, SEARCHES, HASHES,
         st.builds("author_date {} {}".format, COMPARISONS, DATES.map(quoted)),
         st.builds("insertions {} {}".format, COMPARISONS, NUMBERS),
         st.sampled_from(["is_merge", "parent_count IN (0, 2)", "insertions BETWEEN 1 AND 6", "deletions / insertions > 0"]),
@@ -136,7 +151,7 @@ LEAVES = {
         text_leaf("path", "old_path", "name", "extension", "dir", match=("path", "old_path", "path || ' ' || change_type")),
         lines_leaf(*EVERY_LINE, "PICKAXE"),
         st.builds("TOUCHES({})".format, GLOBS.map(quoted)),
-        RANGES, SEARCHES,
+        RANGES, SEARCHES, HASHES,
         st.builds("insertions {} {}".format, COMPARISONS, NUMBERS),
         st.sampled_from(["change_type IN ('A', 'R')", "is_binary", "similarity > 90"]),
     ),
@@ -233,9 +248,11 @@ def qualify(where: str, alias: str, table: str) -> str:
     }[table]
     parts = re.split(r"('(?:[^']|'')*'|EXISTS \(.*?\)\))", where)
     for i in range(0, len(parts), 2):
-        parts[i] = re.sub(rf"\b({'|'.join(columns.split())})\b", rf"{alias}.\1", parts[i])
         parts[i] = re.sub(
-            r"\b(ADDED|REMOVED|CHANGED|ADDED_RE|REMOVED_RE|CHANGED_RE|PICKAXE|TOUCHES|IN_RANGE|REACHABLE_FROM|SEARCH)\(",
+            rf"(?<!\.)\b({'|'.join(columns.split())}|hash)\b", rf"{alias}.\1", parts[i]
+        )
+        parts[i] = re.sub(
+            r"\b(ADDED|REMOVED|CHANGED|ADDED_RE|REMOVED_RE|CHANGED_RE|PICKAXE|TOUCHES|IN_RANGE|REACHABLE_FROM|ANCESTOR_OF|DESCENDANT_OF|HISTORY_OF|SEARCH)\(",
             rf"\1({alias}, ", parts[i],
         )  # fmt: skip
     for i in range(1, len(parts), 2):

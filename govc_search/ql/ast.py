@@ -35,6 +35,7 @@ __all__ = [
     "ListLiteral",
     "Literal",
     "Name",
+    "NamedArgument",
     "Node",
     "Not",
     "Or",
@@ -319,11 +320,20 @@ class Window(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class NamedArgument(Node):
+    """An argument given by name: `repo => 'linux'`."""
+
+    name: str
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class Call(Node):
-    """A function call; `star` for count(*)."""
+    """A function call; `star` for count(*), `named` are arguments given by name."""
 
     name: str
     args: tuple[Expr, ...]
+    named: tuple[NamedArgument, ...] = ()
     distinct: bool = False
     star: bool = False
     order: tuple[OrderItem, ...] = ()

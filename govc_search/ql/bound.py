@@ -33,6 +33,7 @@ __all__ = [
     "DerivedColumn",
     "Expr",
     "Fault",
+    "GraphCall",
     "Highlight",
     "Join",
     "Junction",
@@ -245,7 +246,10 @@ class TouchMatch:
 
 @dataclass(frozen=True, slots=True)
 class RevisionMatch:
-    """The row's commit is in a revision range; `kind`: range or reachable."""
+    """The row's commit or change is in a set of the commit graph.
+
+    `kind`: range, reachable, ancestors, descendants, and history, where `revision` is a path.
+    """
 
     scan: Scan
     kind: str
@@ -253,6 +257,23 @@ class RevisionMatch:
     text: str
     type: str = "BOOLEAN"
     span: Span = field(default=Span(0, 0), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphCall:
+    """A function of the commit graph: is_ancestor, merge_base, resolve or first_tag.
+
+    `repo` is the repository to ask, None for all; `pattern` chooses tags. `spans` are the places
+    of the arguments, then of the repository where it was named.
+    """
+
+    name: str
+    args: tuple[Expr, ...]
+    repo: Expr | None
+    pattern: str
+    text: str
+    type: str
+    spans: tuple[Span, ...] = field(compare=False)
 
 
 Predicate = TextMatch | LineMatch | TouchMatch | RevisionMatch
@@ -283,7 +304,8 @@ class Highlight:
 
 Expr = (
     Constant | Column | DerivedColumn | Output | Apply | Junction | Negation | Aggregate
-    | WindowCall | Subquery | TextMatch | LineMatch | TouchMatch | RevisionMatch | Score | Highlight
+    | WindowCall | Subquery | TextMatch | LineMatch | TouchMatch | RevisionMatch | GraphCall | Score
+    | Highlight
 )  # fmt: skip
 
 

@@ -477,13 +477,20 @@ class _Builder(lark.Transformer[lark.Token, Any]):
 
     def arguments(self, meta: Meta, c: list[Any]) -> _Clause:
         order: tuple[ast.OrderItem, ...] = ()
-        args = []
+        args: list[ast.Expr] = []
+        named: list[ast.NamedArgument] = []
         for child in _nodes(c):
             if isinstance(child, _Clause):
                 order = tuple(child[1])
+            elif isinstance(child, ast.NamedArgument):
+                named.append(child)
             else:
                 args.append(child)
-        return _Clause(("arguments", (tuple(args), "DISTINCT" in _words(c), order)))
+        words = "DISTINCT" in _words(c)
+        return _Clause(("arguments", (tuple(args), tuple(named), words, order)))
+
+    def named_argument(self, meta: Meta, c: list[Any]) -> ast.NamedArgument:
+        return ast.NamedArgument(str(c[0]).lower(), c[-1], span=span_of(meta))
 
     call_order = _clause("order")
     filter_ = _clause("filter")
@@ -529,10 +536,11 @@ class _Builder(lark.Transformer[lark.Token, Any]):
     def call(self, meta: Meta, c: list[Any]) -> ast.Call:
         name, *rest = _nodes(c)
         parts = {x[0]: x[1] for x in rest}
-        args, distinct, order = parts.get("arguments", ((), False, ()))
+        args, named, distinct, order = parts.get("arguments", ((), (), False, ()))
         return ast.Call(
             name,
             args,
+            named,
             distinct=distinct,
             star="star" in parts,
             order=order,

@@ -210,6 +210,13 @@ class CallBinder:
     def _arity(self, function: catalog.Function, count: int, call: ast.Call) -> None:
         low = len(function.args) - function.optional
         high = math.inf if function.variadic else len(function.args)
+        if call.named:
+            raise self.error(
+                "unknown_argument",
+                f'{function.name} has no argument called "{call.named[0].name}"',
+                call.named[0].span,
+                function.signature,
+            )
         if function.name == "count" and count == 0:
             return
         if not low <= count <= high:

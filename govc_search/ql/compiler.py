@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from govc_search import catalog, textquery
 from govc_search.ql import bound, faults
-from govc_search.ql.plan import Exactness, Plan, TextScan
+from govc_search.ql.plan import Exactness, GraphFunction, Plan, TextScan
 from govc_search.ql.relations import nullable, relations, scans
 
 __all__ = ["ScannedText", "Statement", "compile_plan"]
@@ -48,6 +48,7 @@ class Statement:
     parameters: dict[str, object]
     functions: list[ScannedText] = field(default_factory=list)
     lookups: tuple[str, ...] = ()
+    graph_functions: tuple[GraphFunction, ...] = ()
     # The expressions that say so where they fail, by their numbers.
     sites: list[bound.Apply | bound.Subquery] = field(default_factory=list)
 
@@ -67,7 +68,8 @@ def compile_plan(
     if "$now" in sql:
         parameters["now"] = now
     lookups = tuple(name for name in catalog.LOOKUPS if f" JOIN {name} " in sql)
-    return Statement(sql, parameters, compiler.functions, lookups, compiler.sites)
+    called = tuple(f for f in plan.functions.values() if f.scan is None)
+    return Statement(sql, parameters, compiler.functions, lookups, called, compiler.sites)
 
 
 def _quote(name: str) -> str:
@@ -295,9 +297,14 @@ class _Compiler:
         source = f"{table.source} b"
         if table.name == "hunks":
             where += [f"b.{c}" for c in self.candidates(scan)]
+        elif table.name == "ref_commits":
+            source = f"{self.plan.members[scan].name} b"
         elif table.name == "lines":
             source = f"({self.lines(scan, ' '.join([*items, *where]))}) b"
         joins += [table.joins[join] for join in sorted(self.joins.get(scan.id, ()))]
+        for f in self.plan.functions.values():
+            if f.scan == scan and f"_{f.name}" in used:
+                joins.append(f"LEFT JOIN {f.name} ON {f.name}.id = {table.position}")
         sql = f"SELECT {', '.join(items) or '1 AS one'} FROM {' '.join([source, *joins])}"
         if where:
             sql += " WHERE " + " AND ".join(where)
@@ -564,9 +571,23 @@ class _Compiler:
     def _revision(self, expr: bound.RevisionMatch) -> str:
         scan = self.plan.accesses[expr].scan
         assert scan is not None
-        return self.predicate(
-            expr.scan, f"({self.position(expr.scan)} IN (SELECT id FROM {scan.name}))"
-        )
+        subject, found = self.position(expr.scan), "id"
+        if expr.kind == "history":
+            # Changes, of which hunks and lines are parts, and commits the owners.
+            if expr.scan.table.name == "commits":
+                found = "id >> 20"
+            else:
+                subject = self.key(expr.scan)
+        return self.predicate(expr.scan, f"({subject} IN (SELECT {found} FROM {scan.name}))")
+
+    def _graph_call(self, expr: bound.GraphCall) -> str:
+        function = self.plan.functions[expr]
+        if function.scan is not None:
+            return self.special(function.scan, f"_{function.name}", f"{function.name}.value")
+        given = (*(() if expr.repo is None else (expr.repo,)), *expr.args)
+        args = ", ".join(f"CAST({self.expr(a)} AS VARCHAR)" for a in given)
+        sql = f"nullif({function.name}({args}), '')"
+        return f"CAST({sql} AS BOOLEAN)" if expr.type == "BOOLEAN" else sql
 
     def _score(self, expr: bound.Score) -> str:
         if expr.scan not in self.plan.scores:
@@ -591,6 +612,7 @@ class _Compiler:
         bound.LineMatch: _line_match,
         bound.TouchMatch: _touch,
         bound.RevisionMatch: _revision,
+        bound.GraphCall: _graph_call,
         bound.Score: _score,
         bound.Highlight: _highlight,
     }

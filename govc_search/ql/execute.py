@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ from govc_search.ql.binder import Binder
 from govc_search.ql.compiler import ScannedText, Statement, compile_plan
 from govc_search.ql.coverage import uncovered
 from govc_search.ql.explain import explain
+from govc_search.ql.graph_reads import read_graph
 from govc_search.ql.page import page as show_page
 from govc_search.ql.parser import parse
 from govc_search.ql.plan import Plan, TextScan, TreeScan
@@ -131,10 +133,11 @@ def _plan(
     binder = Binder(gql, params, snapshot.settings)
     bound_query = binder.query(query, None)
     binder.check_parameters()
-    warnings = [*binder.warnings, *uncovered(bound_query, snapshot.gaps)]
+    plan = make_plan(bound_query, snapshot.text, snapshot.as_of)
+    warnings = [*binder.warnings, *uncovered(bound_query, snapshot.gaps), *plan.warnings]
     if binder.repository_warnings and _several_repositories(snapshot):
         warnings += dict.fromkeys(binder.repository_warnings)
-    made = make_plan(bound_query, snapshot.text, snapshot.as_of), tuple(warnings)
+    made = plan, tuple(warnings)
     if len(snapshot.plans) >= _CACHED_PLANS:
         snapshot.plans.clear()
     snapshot.plans[key] = made
@@ -149,7 +152,7 @@ def _several_repositories(snapshot: Snapshot) -> bool:
 def _execute(
     plan: Plan, snapshot: Snapshot, now: datetime, until: float, limit: float
 ) -> tuple[pa.Table, list[str], dict[str, int], dict[str, float]]:
-    relations: dict[str, pa.Table] = {}
+    relations: dict[str, Any] = {}
     warnings: list[str] = []
     counts: dict[str, int] = {}
     times: dict[str, float] = {}
@@ -169,27 +172,24 @@ def _execute(
         times[scan.name] = time.perf_counter() - begin
         assert snapshot.text is not None
         warnings += _corrected(scan, snapshot.text)
-    for row_set in plan.row_sets:
-        begin = time.perf_counter()
-        try:
-            positions, more = snapshot.graph.positions(
-                row_set.kind, row_set.revision, row_set.repos
-            )
-        except QueryError as e:
-            e.span = e.span or row_set.span
-            raise
-        warnings += more
-        relations[row_set.name] = pa.table({"id": pa.array(positions, pa.uint64())})
-        counts[row_set.name] = len(positions)
-        times[row_set.name] = time.perf_counter() - begin
+
+    def run_alone(query: bound.BoundQuery) -> pa.Table:
+        return _read(Plan(query), snapshot, now, {}, {}, until, limit)[0]
+
+    graph = read_graph(plan, snapshot.graph, run_alone)
+    relations |= graph.relations
+    counts |= graph.counts
+    times |= graph.times
+    warnings += graph.warnings
+    functions = graph.functions
     for tree in plan.trees.values():
         begin = time.perf_counter()
-        found, told = _tree(tree, plan, snapshot, now, relations, until, limit)
+        found, told = _tree(tree, plan, snapshot, now, relations, functions, until, limit)
         relations |= found
         warnings += told
         counts[tree.name] = found[tree.name].num_rows
         times[tree.name] = time.perf_counter() - begin
-    rows, checks = _read(plan, snapshot, now, relations, until, limit)
+    rows, checks = _read(plan, snapshot, now, relations, functions, until, limit)
     if faults.ZERO in checks:
         warnings.append(_BY_ZERO)
     names = list(plan.query.names)
@@ -201,7 +201,8 @@ def _tree(
     plan: Plan,
     snapshot: Snapshot,
     now: datetime,
-    relations: Mapping[str, pa.Table],
+    relations: Mapping[str, Any],
+    functions: Mapping[str, Callable[..., pa.Array]],
     until: float,
     limit: float,
 ) -> tuple[dict[str, pa.Table], list[str]]:
@@ -215,7 +216,7 @@ def _tree(
         )
         asked = replace(plan, query=bound.BoundQuery(select, (), (), None, 0))
         known = {**relations, tree.name: rows}
-        found, checks = _read(asked, snapshot, now, known, until, limit)
+        found, checks = _read(asked, snapshot, now, known, functions, until, limit)
         if faults.ZERO in checks:
             warnings.append(_BY_ZERO)
         return found.column(0)
@@ -236,7 +237,8 @@ def _read(
     plan: Plan,
     snapshot: Snapshot,
     now: datetime,
-    relations: Mapping[str, pa.Table],
+    relations: Mapping[str, Any],
+    functions: Mapping[str, Callable[..., pa.Array]],
     until: float,
     limit: float,
 ) -> tuple[pa.Table, frozenset[str]]:
@@ -261,7 +263,7 @@ def _read(
             try:
                 lookups = {name: catalog.LOOKUPS[name]() for name in statement.lookups}
                 with (
-                    _registered(statement, snapshot.table, until, late) as sql,
+                    _registered(statement, functions, snapshot.table, until, late) as sql,
                     scope.current().stopping(cursor.interrupt),
                 ):
                     return cursor.query(sql, statement.parameters, {**relations, **lookups}), checks
@@ -282,7 +284,11 @@ def _read(
 
 @contextmanager
 def _registered(
-    statement: Statement, table: Table, until: float, late: threading.Event
+    statement: Statement,
+    functions: Mapping[str, Callable[..., pa.Array]],
+    table: Table,
+    until: float,
+    late: threading.Event,
 ) -> Iterator[str]:
     """Yields the SQL of a statement while the functions that it calls are there."""
     sql, registered = statement.sql, []
@@ -293,6 +299,13 @@ def _registered(
             own = f"{f.name}_{run_number}"
             sql = sql.replace(f"{f.name}(", f"{own}(")
             table.register_scalar(own, _scanner(f, until, late), ["VARCHAR[]"], "BOOLEAN")
+            registered.append(own)
+        for g in statement.graph_functions:
+            own = f"{g.name}_{run_number}"
+            sql = sql.replace(f"{g.name}(", f"{own}(")
+            taken = ["VARCHAR"] * (len(g.call.args) + (g.call.repo is not None))
+            called = _taking(functions[g.name], lambda: _still(until, late), len(taken))
+            table.register_scalar(own, called, taken, "VARCHAR")
             registered.append(own)
         yield sql
     finally:
@@ -307,6 +320,18 @@ def _corrected(scan: TextScan, text: Text) -> Iterator[str]:
             shown = ", ".join(f'"{w}"' for w in found[:_SHOWN_WORDS])
             more = ", ..." if len(found) > _SHOWN_WORDS else ""
             yield f'"{word}" occurs nowhere: looked for {shown}{more}'
+
+
+def _taking(
+    function: Callable[..., pa.Array], check: Callable[[], None], count: int
+) -> Callable[..., pa.Array]:
+    """Returns a function that takes so many arguments: DuckDB looks at how many."""
+    match count:
+        case 1:
+            return lambda a: function(check, a)
+        case 2:
+            return lambda a, b: function(check, a, b)
+    return lambda a, b, c: function(check, a, b, c)
 
 
 def _too_late(limit: float) -> DeadlineError:
@@ -368,13 +393,18 @@ def _scanner(f: ScannedText, until: float, late: threading.Event) -> Callable[..
     def scan(documents: pa.Array) -> pa.Array:
         out = np.zeros(len(documents), dtype=bool)
         for i, texts in enumerate(documents.to_pylist()):
-            if i % 256 == 0 and (late.is_set() or time.perf_counter() > until):
-                late.set()
-                raise DeadlineError("interrupted", "the query was interrupted")
+            if i % 256 == 0:
+                _still(until, late)
             out[i] = textquery.matches(f.node, dict(zip(f.fields, texts, strict=True)))
         return pa.array(out)
 
     return scan
+
+
+def _still(until: float, late: threading.Event) -> None:
+    if late.is_set() or time.perf_counter() > until:
+        late.set()
+        raise DeadlineError("interrupted", "the query was interrupted")
 
 
 def _types(rows: pa.Table, query: bound.BoundQuery) -> tuple[str, ...]:

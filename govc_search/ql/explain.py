@@ -7,7 +7,15 @@ from datetime import datetime
 
 from govc_search import catalog, textquery
 from govc_search.ql import bound
-from govc_search.ql.plan import Exactness, Plan, RowSet, TextScan, TreeScan
+from govc_search.ql.plan import (
+    Exactness,
+    GraphFunction,
+    Members,
+    Plan,
+    RowSet,
+    TextScan,
+    TreeScan,
+)  # fmt: skip
 
 __all__ = ["explain"]
 
@@ -53,6 +61,20 @@ def explain(
             )
         else:
             out.append(f"{scan.name} = commit graph: {scan.kind} {scan.revision!r}{suffix}")
+    for function in plan.functions.values():
+        asked = _repositories(function)
+        out.append(
+            f"{function.name} = commit graph: {function.call.text}"
+            f"{' for all commits' if function.scan is not None else ''}, {asked}"
+            f"{_measured(function.name, rows, times)}"
+        )
+    for members in plan.members.values():
+        refs = " AND ".join(_short(e) for e in _where(members)) or "all refs"
+        of = f", only {', '.join(members.hashes)}" if members.hashes is not None else ""
+        out.append(
+            f"{members.name} = commit graph: commits of {refs}{of}"
+            f"{_measured(members.name, rows, times, 'refs')}"
+        )
     out += [
         f"{t.name} = {_tree(t, plan)}{_measured(t.name, rows, times)}" for t in plan.trees.values()
     ]
@@ -80,10 +102,26 @@ def _tree(tree: TreeScan, plan: Plan) -> str:
     return f"tree at {tree.scan.revision!r}: {'; '.join(parts)}"
 
 
-def _measured(name: str, rows: Mapping[str, int] | None, times: Mapping[str, float] | None) -> str:
+def _repositories(function: GraphFunction) -> str:
+    if function.repos is not None:
+        return f"asked of {', '.join(sorted(function.repos)) or 'no repository'}"
+    return "asked of all" if function.call.repo is None else "asked of the row's repository"
+
+
+def _where(members: Members) -> tuple[bound.Expr, ...]:
+    body = members.refs.body
+    return body.where if isinstance(body, bound.BoundSelect) else ()
+
+
+def _measured(
+    name: str,
+    rows: Mapping[str, int] | None,
+    times: Mapping[str, float] | None,
+    unit: str = "rows",
+) -> str:
     parts = []
     if rows and name in rows:
-        parts.append(f"{rows[name]} rows")
+        parts.append(f"{rows[name]} {unit}")
     if times and name in times:
         parts.append(f"{times[name] * 1000:.1f} ms")
     return f" [{', '.join(parts)}]" if parts else ""
@@ -149,6 +187,9 @@ def _relation(relation: bound.Relation | None, plan: Plan) -> list[tuple[str, in
                     else f"scanned: {access.reason}"
                 )
                 text += f"; lines {f.mode} {f.pattern!r} ({how})"
+            members = plan.members.get(relation)
+            if members is not None:
+                text += f"; rows from {members.name}"
             narrowed = plan.narrowed.get(relation)
             if narrowed is not None:
                 how = (
@@ -252,4 +293,6 @@ def _short(expr: bound.Expr) -> str:
         case bound.Output():
             return f"column {expr.index + 1}"
         case bound.TextMatch() | bound.LineMatch() | bound.TouchMatch() | bound.RevisionMatch():
+            return expr.text
+        case bound.GraphCall():
             return expr.text

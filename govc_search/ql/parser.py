@@ -114,7 +114,7 @@ _SYMBOLS = {
     "SEMICOLON": '";"', "NAME": "a name", "QUOTED": "a name", "STRING": "text in '...'",
     "INTEGER": "a number", "DECIMAL": "a number", "PARAMETER": "a $parameter",
     "COMPARE": "a comparison", "$END": "the end", "PLUS": '"+"', "MINUS": '"-"', "STAR": '"*"',
-    "SLASH": '"/"', "PERCENT": '"%"', "__ANON_0": '"||"', "__ANON_1": '"::"', "QMARK": '"?"',
+    "SLASH": '"/"', "PERCENT": '"%"', "ARROW": '"=>"', "__ANON_0": '"||"', "__ANON_1": '"::"', "QMARK": '"?"',
 }  # fmt: skip
 
 
@@ -195,6 +195,7 @@ _BEGINS_VALUE = {
 _FOLLOWS_VALUE = {
     "COMPARE", "PLUS", "MINUS", "STAR", "SLASH", "PERCENT", "LSQB", "__ANON_0", "__ANON_1", "AND",
     "OR", "NOT", "BETWEEN", "IN", "LIKE", "ILIKE", "GLOB", "MATCH", "CONTAINS", "IS", "AT",
+    "ARROW",
 }  # fmt: skip
 
 

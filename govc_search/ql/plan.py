@@ -10,16 +10,9 @@ from govc_search.errors import Span
 from govc_search.ql import bound
 
 __all__ = [
-    "Access",
-    "Exactness",
-    "LineFilter",
-    "LineTest",
-    "Plan",
-    "RowSet",
-    "TextScan",
-    "TopK",
-    "TreeScan",
-]
+    "Access", "Exactness", "GraphFunction", "LineFilter", "LineTest", "Members", "Plan", "RowSet",
+    "TextScan", "TopK", "TreeScan",
+]  # fmt: skip
 
 
 class Exactness(Enum):
@@ -67,6 +60,34 @@ class RowSet:
     revision: str
     repos: frozenset[str] | None = None
     span: Span = field(default=Span(0, 0), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFunction:
+    """A function of the commit graph, `name` in the statement, with the repositories it can ask.
+
+    With `scan` it is asked of that table's commits alone, and its values for all of them are the
+    relation `name` (id, value).
+    """
+
+    name: str
+    call: bound.GraphCall
+    repos: frozenset[str] | None
+    scan: bound.Scan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """What refs reach; the relation `name` (repo, ref, id) is made as it is read.
+
+    `refs` asks for the refs (repo, full name) that conditions leave, `hashes` are the only
+    commits that are looked for, None for all. Without `pinned` no condition is on refs.
+    """
+
+    name: str
+    refs: bound.BoundQuery
+    hashes: tuple[str, ...] | None
+    pinned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +147,9 @@ class Plan:
     # What the conditions on a scan's text leave of its rows, by the words they need.
     narrowed: dict[bound.Scan, Access] = field(default_factory=dict)
     trees: dict[bound.Scan, TreeScan] = field(default_factory=dict)
+    functions: dict[bound.GraphCall, GraphFunction] = field(default_factory=dict)
+    members: dict[bound.Scan, Members] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     top_k: TopK | None = None
     # Set where the text index alone can show the first rows, without the table.
     page: TopK | None = None

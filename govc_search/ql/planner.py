@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from govc_search import textquery
+from govc_search import catalog, textquery
 from govc_search.errors import QueryError
 from govc_search.ql import bound, candidates, patterns
 from govc_search.ql.page import page_of
-from govc_search.ql.pins import pinned
+from govc_search.ql.pins import of_refs, pinned
 from govc_search.ql.plan import (
     Access,
     Exactness,
+    GraphFunction,
     LineFilter,
     LineTest,
+    Members,
     Plan,
     RowSet,
     TextScan,
@@ -70,9 +72,15 @@ class _Planner:
                     repos = self.repos.get(node.scan)
                     scan = RowSet(self._name("g"), node.kind, node.revision, repos, node.span)
                     self.plan.accesses[node] = Access(Exactness.EXACT, scan)
+                case bound.GraphCall() if node not in self.plan.functions:
+                    name = self._name("g")
+                    self.plan.functions[node] = GraphFunction(
+                        name, node, self._asked(node.repo), _own_commit(node)
+                    )
                 case bound.BoundSelect():
                     self.repos |= pinned(node)
                     self._line_filters(node)
+                    self._members(node)
         for node in bound.walk(self.plan.query):
             if isinstance(node, bound.BoundSelect):
                 self._text_filters(node)
@@ -89,6 +97,42 @@ class _Planner:
     def _name(self, prefix: str) -> str:
         self.count += 1
         return f"{prefix}{self.count}"
+
+    def _asked(self, repo: bound.Expr | None) -> frozenset[str] | None:
+        """Returns the only repositories that an expression can name, None for any."""
+        if isinstance(repo, bound.Constant):
+            return frozenset([repo.value] if isinstance(repo.value, str) else [])
+        return self.repos.get(repo.scan) if isinstance(repo, bound.Column) else None
+
+    def _members(self, select: bound.BoundSelect) -> None:
+        """Finds what of ref_commits can be in the answer, since all of it is too much to make."""
+        hashes = pinned(select, "hash")
+        for scan in bound.scans(select.from_):
+            if scan.table.name != "ref_commits":
+                continue
+            refs = catalog.table("refs")
+            assert refs is not None
+            # No other scan of the statement has its number.
+            source = bound.Scan(0, "refs", refs)
+            conditions, names = of_refs(select, scan, source)
+            of = hashes.get(scan)
+            named = {c.name: bound.Column(source, c) for c in refs.columns}
+            if not names and of is None:
+                kinds = (bound.constant("branch"), bound.constant("tag"))
+                one_of = bound.Apply("({0} IN ({1}, {2}))", (named["type"], *kinds), "BOOLEAN")
+                conditions = (*conditions, one_of)
+                self.plan.warnings.append(
+                    f"{scan.alias}: no condition on ref, name or hash, so of branches and tags alone"
+                )
+            columns = ("repo", "full_name")
+            body = bound.BoundSelect(
+                columns, tuple(named[c] for c in columns), source, conditions, (),
+                group_all=False, having=None, qualify=None, distinct=False,
+            )  # fmt: skip
+            order = tuple(bound.OrderKey(bound.Output(i, "TEXT"), False, None) for i in (0, 1))
+            query = bound.BoundQuery(body, (), order, None, 0)
+            found = None if of is None else tuple(sorted(of))
+            self.plan.members[scan] = Members(self._name("g"), query, found, names)
 
     def _text_match(self, node: bound.TextMatch) -> Access:
         if self.text is None:
@@ -274,6 +318,21 @@ class _Planner:
         self.plan.accesses[select.where[0]] = Access(Exactness.EXACT, limited)
         self.plan.scores[scan] = limited
         self.plan.top_k = TopK(limited, rows)
+
+
+def _own_commit(call: bound.GraphCall) -> bound.Scan | None:
+    """Returns the table whose rows' own commits a function is asked of, if it costs little for all."""
+    columns = [a for a in call.args if isinstance(a, bound.Column)]
+    others = [a for a in call.args if isinstance(a, bound.Constant) and isinstance(a.value, str)]
+    if call.name not in ("first_tag", "is_ancestor") or len(columns) != 1:
+        return None
+    (column,) = columns
+    own = column.column.name == "hash" and column.scan.table.position is not None
+    repo = call.repo
+    same = (
+        isinstance(repo, bound.Column) and repo.scan == column.scan and repo.column.name == "repo"
+    )
+    return column.scan if own and same and len(others) == len(call.args) - 1 else None
 
 
 def textquery_of(test: LineTest) -> textquery.Node:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from govc_search import catalog, textquery
 from govc_search.errors import QueryError, Span
 from govc_search.ql import ast, bound, match, parser, patterns
+from govc_search.ql.revisions import FUNCTIONS, RevisionBinder
 
 if TYPE_CHECKING:
     from govc_search.ql.binder import Scope
@@ -36,12 +37,20 @@ class PredicateBinder:
     def __init__(self, expressions: ExpressionBinder) -> None:
         self.x = expressions
         self.error = expressions.error
+        self.revisions = RevisionBinder(expressions, self.ambiguous)
 
     def call(
         self, function: catalog.Function, call: ast.Call, scope: Scope, *, top: bool
     ) -> bound.Expr:
         """Returns the bound form of a call of one of these functions."""
         name = function.name
+        if call.named and name not in FUNCTIONS:
+            raise self.error(
+                "unknown_argument",
+                f'{name} has no argument called "{call.named[0].name}"',
+                call.named[0].span,
+                function.signature,
+            )
         alias, args = self._alias(function, call, scope)
         low = sum(1 for a in function.args if a != "ALIAS") - sum(
             1 for a in function.args[len(function.args) - function.optional :] if a != "ALIAS"
@@ -82,20 +91,10 @@ class PredicateBinder:
             return bound.TouchMatch(
                 scan, self.x.glob(glob, args[0].span), patterns.glob_prefix(glob), text
             )
-        if name in ("in_range", "reachable_from"):
-            scan = alias or self._positioned(scope, call.span, name)
-            if scan.table.position is None:
-                raise self.error(
-                    "no_subject", f"{name} speaks of commits, not of {scan.table.name}", call.span
-                )
-            revision = self.x.text_constant(args[0], scope, name)
-            return bound.RevisionMatch(
-                scan,
-                "range" if name == "in_range" else "reachable",
-                revision,
-                text,
-                span=args[0].span,
-            )
+        if function.kind == "graph":
+            if name in FUNCTIONS:
+                return self.revisions.function(name, call, scope, text)
+            return self.revisions.predicate(name, alias, args[0], scope, call.span, text)
         if name == "score":
             return self._score(alias, scope, call.span)
         return self._highlight(name, args, scope, call.span, top=top)
@@ -137,29 +136,19 @@ class PredicateBinder:
                 r for r in scope.relations if isinstance(r, bound.Scan) and r.table.name == kind
             ]
             if len(found) > 1:
-                raise self._ambiguous(name, found, span)
+                raise self.ambiguous(name, found, span)
             if found:
                 return found[0]
         raise self.error(
             "no_subject", f"{name} speaks of {', '.join(kinds)}, and FROM has none of them", span
         )
 
-    def _ambiguous(self, name: str, found: list[bound.Scan], span: Span) -> QueryError:
+    def ambiguous(self, name: str, found: list[bound.Scan], span: Span) -> QueryError:
+        """Returns the error for a predicate that may speak of several tables."""
         return self.error(
             "ambiguous_predicate", f"{name} may speak of {' or '.join(f.alias for f in found)}", span,
             f"write {name.upper()}({found[0].alias}{'' if name == 'score' else ', ...'})",
         )  # fmt: skip
-
-    def _positioned(self, scope: Scope, span: Span, name: str) -> bound.Scan:
-        order = ("lines", "hunks", "changes", "commits")
-        found = [r for r in scope.relations if isinstance(r, bound.Scan) and r.table.position]
-        found.sort(key=lambda r: order.index(r.table.name) if r.table.name in order else len(order))
-        if not found:
-            raise self.error("no_subject", f"{name} speaks of commits, and FROM has none", span)
-        same = [r for r in found if r.table.name == found[0].table.name]
-        if len(same) > 1:
-            raise self._ambiguous(name, same, span)
-        return found[0]
 
     def _allowed(self, scan: bound.Scan, kinds: tuple[str, ...], span: Span, name: str) -> None:
         if scan.table.name not in kinds:
@@ -325,7 +314,7 @@ class PredicateBinder:
         if not scans:
             return bound.Constant(None, "DOUBLE")
         if len(scans) > 1:
-            raise self._ambiguous("score", scans, span)
+            raise self.ambiguous("score", scans, span)
         return bound.Score(scans[0])
 
     def _highlight(

@@ -89,8 +89,36 @@ class Graph(Protocol):
     ) -> tuple[Ids, tuple[str, ...]]:
         """Returns the positions in a range (kind `range`) or reachable, with warnings.
 
-        Only `repos` are asked, or all where that is None.
+        Of kind `history` they are ids of changes. Only `repos` are asked, or all where that is
+        None.
         """
+
+    def has(self, repo: str) -> bool:
+        """Returns whether a repository is indexed."""
+
+    def known(
+        self, revision: str, repos: frozenset[str] | None, *, one: bool = False
+    ) -> tuple[str, ...]:
+        """Returns warnings of repositories that do not know a revision; raises if none does.
+
+        With `one` it also raises where it names several commits.
+        """
+
+    def function(
+        self, name: str, pattern: str, repos: frozenset[str] | None, *, by_row: bool
+    ) -> Callable[..., pa.Array]:
+        """Returns what computes a function over arrays of texts, '' for NULL.
+
+        It takes what raises when time is up, the repositories if `by_row`, and the arguments.
+        """
+
+    def of_every_commit(
+        self, name: str, revision: str, pattern: str, repos: frozenset[str] | None
+    ) -> pa.Table:
+        """Returns (id, value) of all commits: first_tag, ancestors or descendants of a revision."""
+
+    def members(self, refs: Sequence[tuple[str, str]], hashes: Sequence[str] | None) -> object:
+        """Returns a relation (repo, ref, id) of the commits that refs reach, or these of them."""
 
 
 class Tree(Protocol):
@@ -142,9 +170,12 @@ class Cursor(Protocol):
         self,
         sql: str,
         parameters: Mapping[str, object] | None = None,
-        relations: Mapping[str, pa.Table] | None = None,
+        relations: Mapping[str, Any] | None = None,
     ) -> pa.Table:
-        """Returns the whole result of a SELECT; raises QueryError and DeadlineError."""
+        """Returns the whole result of a SELECT; raises QueryError and DeadlineError.
+
+        `relations` are Arrow tables, or what else gives an Arrow stream each time it is read.
+        """
 
     def interrupt(self) -> None:
         """Stops the statement that runs; may come from any thread."""

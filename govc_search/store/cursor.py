@@ -87,13 +87,13 @@ class Cursor:
         self,
         sql: str,
         parameters: Mapping[str, object] | None = None,
-        relations: Mapping[str, pa.Table] | None = None,
+        relations: Mapping[str, Any] | None = None,
     ) -> pa.Table:
         """Returns the whole result of a SELECT in its own read-only transaction.
 
-        `parameters` are bound as `$name`, `relations` are tables under generated names. Ctrl-C
-        stops it. Raises DeadlineError `interrupted`, and QueryError `evaluation_failed` or
-        `out_of_memory`.
+        `parameters` are bound as `$name`, `relations` are Arrow tables or streams under generated
+        names. Ctrl-C stops it. Raises DeadlineError `interrupted`, and QueryError
+        `evaluation_failed` or `out_of_memory`.
         """
         if threading.current_thread() is not threading.main_thread():
             return self._query(sql, parameters, relations)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import difflib
 import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from govc_search.errors import QueryError
-from govc_search.store.history import History, Positions
+from govc_search.store.history import Bools, History, Ints, Positions
 
-__all__ = ["CommitGraph", "Graphs", "RowReader", "RowSource"]
+__all__ = ["NO_DATE", "CommitGraph", "Graphs", "RowReader", "RowSource"]
 
 _SUFFIX: Final = re.compile(r"\^\{([a-z]*)\}|\^(\d*)|~(\d*)")
 _DESCRIBED: Final = re.compile(r".+-g([0-9a-fA-F]{4,64})")
@@ -26,6 +27,12 @@ _RULES: Final = (
     *("{}", "refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}"),
     "refs/remotes/{}/HEAD",
 )
+# Stands for a date outside years 1 to 9999.
+NO_DATE: Final = -(1 << 63)
+# What was computed for the queries of one snapshot.
+_KEPT: Final = 32
+
+T = TypeVar("T")
 
 
 class RowReader(Protocol):
@@ -89,43 +96,39 @@ class CommitGraph:
         self._lock = threading.Lock()
         self._history: dict[str, History] = {}
         self._refs: dict[str, _Refs] = {}
-        self._dates: dict[str, npt.NDArray[np.int64]] = {}
+        self._dates: dict[str, Ints] = {}
+        self._made: OrderedDict[Hashable, Any] = OrderedDict()
         self._before = {} if earlier is None else earlier.histories()
 
     def reachable(self, repo: str, positions: Iterable[int]) -> Positions:
         """Returns the commits reachable from these, themselves included, in ascending order."""
-        history = self._of(repo)
+        history = self.history(repo)
         return history.named(history.reach(history.numbers(positions)))
 
     def descendants(self, repo: str, position: int) -> Positions:
         """Returns the commits that this one is reachable from, itself included, ascending."""
-        history = self._of(repo)
+        history = self.history(repo)
         return history.named(history.reach_up(history.numbers([position])))
 
     def is_ancestor(self, repo: str, ancestor: int, descendant: int) -> bool:
         """Returns whether the one is reachable from the other; a commit is from itself."""
-        history = self._of(repo)
+        history = self.history(repo)
         (number,) = history.numbers([ancestor])
         return bool(history.reach(history.numbers([descendant]))[number])
 
     def merge_bases(self, repo: str, a: int, b: int) -> list[int]:
         """Returns the best common ancestors, the newest by committer date first."""
-        history = self._of(repo)
+        history = self.history(repo)
         common = history.reach(history.numbers([a])) & history.reach(history.numbers([b]))
+        return [int(history.positions[n]) for n in self.best(repo, common)]
+
+    def best(self, repo: str, common: Bools) -> list[int]:
+        """Returns the numbers of the best of some commits and all their ancestors, newest first."""
         # What a common ancestor has as a parent is common too, so only those with no common
         # child are best.
-        best = common.copy()
-        inside = common[history.edge_from]
-        best[history.edge_to[inside]] = False
-        positions = history.named(best)
-        if len(positions) < 2:
-            return [int(p) for p in positions]
-        rows = self._read(
-            "SELECT position FROM commits WHERE list_contains($p, position)"
-            " ORDER BY committer_date DESC NULLS LAST, position DESC",
-            {"p": [int(p) for p in positions]},
-        )
-        return [int(p) for p in rows.column(0).to_pylist()]
+        found = np.flatnonzero(self.history(repo).tips_of(common))
+        dates = self.dates(repo)
+        return sorted(map(int, found), key=lambda n: (dates[n], n), reverse=True)
 
     def merge_base(self, repo: str, a: int, b: int) -> int | None:
         """Returns the commit that `git merge-base` prints, or None."""
@@ -137,9 +140,12 @@ class CommitGraph:
 
         Raises QueryError `unknown_revision`, `ambiguous_revision` or `unsupported_revision`.
         """
+        history = self.history(repo)
+        return int(history.positions[self._number(repo, history, revision, near=True)])
+
+    def _number(self, repo: str, history: History, revision: str, *, near: bool) -> int:
         base, steps = _parse(revision)
-        history = self._of(repo)
-        number = self._base(repo, history, base, revision)
+        number = self._base(repo, history, base, revision, near=near)
         for kind, count in steps:
             for _ in range(count if kind == "~" else 1):
                 parents = history.parents_of(number)
@@ -155,7 +161,24 @@ class CommitGraph:
                         else "there is no such parent",
                     )
                 number = parents[n - 1]
-        return int(history.positions[number])
+        return number
+
+    def numbers(self, repo: str, revisions: pa.Array) -> Ints:
+        """Returns the number of the commit that each text names, -1 where it names none or several.
+
+        Most are full hashes, and looked up together.
+        """
+        history = self.history(repo)
+        sizes = pc.utf8_length(revisions).to_numpy(zero_copy_only=False)
+        full = sizes == history.hashes.dtype.itemsize
+        found = np.full(len(revisions), -1, np.int64)
+        found[full] = history.find_all(revisions.filter(pa.array(full)))
+        for i in map(int, np.flatnonzero(found < 0)):
+            try:
+                found[i] = self._number(repo, history, revisions[i].as_py(), near=False)
+            except QueryError:
+                continue
+        return found
 
     def range(self, repo: str, expression: str) -> Positions:
         """Returns the commits of a revision range, ascending, as `git rev-list` selects them.
@@ -163,7 +186,7 @@ class CommitGraph:
         Takes revisions, `^x`, `a..b`, `a...b`, `x^@`, `x^!` and `x^-n`, apart by spaces. Raises
         QueryError as `resolve` does, and `invalid_range` where there is nothing to select from.
         """
-        history = self._of(repo)
+        history = self.history(repo)
         wanted: set[int] = set()
         unwanted: set[int] = set()
 
@@ -211,32 +234,65 @@ class CommitGraph:
 
     def log_order(self, repo: str, position: int) -> Positions:
         """Returns what is reachable from a commit as `git log --no-merges` lists it."""
-        history = self._of(repo)
+        history = self.history(repo)
         (tip,) = history.numbers([position])
-        listed = history.by_date(tip, self._dates_of(repo))
+        listed = history.by_date(tip, np.maximum(self.dates(repo) // 1_000_000, 0))
         return history.positions[listed[~history.is_merge(listed)]]
 
     def hash_of(self, repo: str, position: int) -> str:
         """Returns the full hash of a commit."""
-        history = self._of(repo)
+        history = self.history(repo)
         return history.hash_of(history.numbers([position])[0])
 
     def refs(self, repo: str) -> Mapping[str, int]:
         """Returns full name -> position of the refs whose commit is indexed."""
-        history, refs = self._of(repo), self._refs_of(repo)
-        found = {}
-        for name, peeled in refs.peeled.items():
-            numbers = history.find(peeled)
-            if len(numbers) == 1:
-                found[name] = int(history.positions[numbers[0]])
-        return found
+        history, refs = self.history(repo), self._refs_of(repo)
+        numbers = history.find_all(pa.array(refs.peeled.values(), pa.string()))
+        return {
+            name: int(history.positions[number])
+            for name, number in zip(refs.peeled, numbers.tolist(), strict=True)
+            if number >= 0
+        }
 
-    def _of(self, repo: str) -> History:
+    def dates(self, repo: str) -> Ints:
+        """Returns the committer dates in microseconds since 1970, the lowest number for none.
+
+        They are in the order of the history's commits.
+        """
+        with self._lock:
+            known = self._dates.get(repo)
+        if known is None:
+            rows = self.read(
+                "SELECT epoch_us(committer_date) FROM commits WHERE repo = $r AND position <= $b"
+                " ORDER BY position",
+                {"r": repo, "b": self.as_of},
+            )
+            known = rows.column(0).fill_null(NO_DATE).to_numpy()
+            with self._lock:
+                self._dates[repo] = known
+        return known
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Returns what `make` gave for this key before, at this snapshot, or gives now."""
+        with self._lock:
+            if key in self._made:
+                self._made.move_to_end(key)
+                known: T = self._made[key]
+                return known
+        made = make()
+        with self._lock:
+            self._made[key] = made
+            if len(self._made) > _KEPT:
+                self._made.popitem(last=False)
+        return made
+
+    def history(self, repo: str) -> History:
+        """Returns the commits of a repository with their parents."""
         with self._lock:
             history = self._history.get(repo)
             if history is None:
                 earlier = self._before.pop(repo, None)
-                rows = self._read(
+                rows = self.read(
                     "SELECT position, hash, parents FROM commits WHERE repo = $r"
                     " AND position > $a AND position <= $b ORDER BY position",
                     {"r": repo, "a": earlier[0] if earlier else 0, "b": self.as_of},
@@ -252,32 +308,18 @@ class CommitGraph:
         with self._lock:
             return self._before | {r: (self.as_of, h) for r, h in self._history.items()}
 
-    def _dates_of(self, repo: str) -> npt.NDArray[np.int64]:
-        with self._lock:
-            dates = self._dates.get(repo)
-        if dates is None:
-            rows = self._read(
-                "SELECT greatest(coalesce(epoch(committer_date), 0), 0)::BIGINT FROM commits"
-                " WHERE repo = $r AND position <= $b ORDER BY position",
-                {"r": repo, "b": self.as_of},
-            )
-            dates = rows.column(0).to_numpy()
-            with self._lock:
-                self._dates[repo] = dates
-        return dates
-
     def _refs_of(self, repo: str) -> _Refs:
         with self._lock:
             refs = self._refs.get(repo)
         if refs is not None:
             return refs
-        rows = self._read(
+        rows = self.read(
             "SELECT full_name, hash, coalesce(peeled, hash) FROM refs WHERE repo = $r"
             " AND from_position <= $p AND (to_position IS NULL OR to_position > $p)",
             {"r": repo, "p": self.as_of},
         )
         names, hashes, peeled = (c.to_pylist() for c in rows.columns)
-        head = self._read(
+        head = self.read(
             "SELECT default_branch, head FROM repositories WHERE repo = $r"
             " AND from_position <= $p AND (to_position IS NULL OR to_position > $p)",
             {"r": repo, "p": self.as_of},
@@ -293,7 +335,7 @@ class CommitGraph:
             self._refs[repo] = refs
         return refs
 
-    def _base(self, repo: str, history: History, base: str, revision: str) -> int:
+    def _base(self, repo: str, history: History, base: str, revision: str, *, near: bool) -> int:
         refs = self._refs_of(repo)
         full = base.lower() if len(base) in (40, 64) and _HEX.fullmatch(base) else None
         if full is not None:
@@ -323,11 +365,13 @@ class CommitGraph:
                     f'"{short}" is the beginning of {len(numbers)} commits in {repo}',
                     hint=f"give more digits: {some}",
                 )
+        if not near:
+            raise _unknown(repo, revision)
         names = {re.sub(r"^refs/(heads|tags|remotes)/", "", n) for n in refs.peeled}
-        near = difflib.get_close_matches(base, sorted(names), 3)
-        raise _unknown(repo, revision, None, near)
+        raise _unknown(repo, revision, None, difflib.get_close_matches(base, sorted(names), 3))
 
-    def _read(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+    def read(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+        """Returns the result of a SELECT over the table."""
         cursor = self._source.cursor()
         try:
             return cursor.query(sql, parameters)

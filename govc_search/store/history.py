@@ -1,17 +1,11 @@
-"""One repository's commits as arrays, and the walk over them.
-
-A repository's commits are cut into chains, each commit followed by its first parent where no
-other chain has it yet, and numbered chain by chain from the newest commit on. What is reachable
-from a commit is then a suffix of its chain and of each chain that an edge leads into, so a walk
-costs one step for each merge and branch, not for each commit.
-"""
+"""One repository's commits as arrays, numbered by position."""
 
 from __future__ import annotations
 
 import heapq
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,102 +14,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from govc_search.errors import QueryError
+from govc_search.store.chains import Bools, Chains, Ints
 
-__all__ = ["History", "Positions"]
+__all__ = ["Bools", "History", "Ints", "Positions"]
 
 Positions = npt.NDArray[np.uint64]
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 _CACHE_BYTES: Final = 64 << 20
+# Tips that are walked one by one, and those that are walked at once.
+_APART: Final = 8
+_TOGETHER: Final = 128
 _NIBBLES: Final = np.zeros(256, np.uint64)
 for _digit in range(16):
     _NIBBLES[ord(f"{_digit:x}")] = _digit
-
-
-@dataclass(slots=True)
-class _Reach:
-    """Chains over a graph, and the walk along them; numbers are those of the commits."""
-
-    rank: Ints  # commit -> place in chain order
-    order: Ints  # place -> commit
-    ends: list[int]  # chain -> the place after its last commit
-    chain: list[int]  # place -> chain
-    starts: list[int]  # place -> the first of its edges that leave the chain
-    targets: list[int]  # edge -> place it leads to
-    count: int
-
-    @classmethod
-    def over(cls, count: int, edge_from: Ints, edge_to: Ints) -> _Reach:
-        """Returns the chains; a commit's first edge leads to its first parent."""
-        # The first edge of each commit, and of those that share a target the last one, go on
-        # in the chain.
-        first = np.full(count, -1, np.int64)
-        first[edge_from[::-1]] = edge_to[::-1]
-        claimed = np.full(count, -1, np.int64)
-        having = np.flatnonzero(first >= 0)
-        claimed[first[having]] = having
-        following = np.full(count, -1, np.int64)
-        taken = np.flatnonzero(claimed >= 0)
-        following[claimed[taken]] = taken
-        # Pointer jumping: after k rounds each commit knows its 2**k-th predecessor's distance.
-        head = np.arange(count)
-        before = claimed.copy()
-        head[taken] = before[taken]
-        depth = (claimed >= 0).astype(np.int64)
-        active = taken
-        # Hashes cannot form a circle, forged ones could: the rounds are counted.
-        for _ in range(count.bit_length() + 1):
-            if not len(active):
-                break
-            via = head[active]
-            depth_via, head_via = depth[via], head[via]
-            depth[active] += depth_via
-            head[active] = head_via
-            active = active[head_via != via]
-        order = np.lexsort((depth, head))
-        rank = np.empty(count, np.int64)
-        rank[order] = np.arange(count)
-        begins = depth[order] == 0
-        chain = np.cumsum(begins) - 1
-        ends = np.append(np.flatnonzero(begins)[1:], count) if count else np.zeros(0, np.int64)
-        leaving = following[edge_from] != edge_to
-        sources, targets = rank[edge_from[leaving]], rank[edge_to[leaving]]
-        by_source = np.argsort(sources, kind="stable")
-        starts = np.searchsorted(sources[by_source], np.arange(count + 1))
-        return cls(
-            rank,
-            order,
-            ends.tolist(),
-            chain.tolist(),
-            starts.tolist(),
-            targets[by_source].tolist(),
-            count,
-        )
-
-    def from_(self, tips: Sequence[int]) -> Bools:
-        """Returns which commits are reached from the tips, themselves included."""
-        ends, chain, starts, targets = self.ends, self.chain, self.starts, self.targets
-        reached: dict[int, int] = {}
-        stack = [int(self.rank[t]) for t in tips]
-        while stack:
-            place = stack.pop()
-            of = chain[place]
-            until = reached.get(of)
-            if until is None:
-                until = ends[of]
-            elif place >= until:
-                continue
-            reached[of] = place
-            stack.extend(targets[starts[place] : starts[until]])
-        marks = np.zeros(self.count + 1, np.int8)
-        if reached:
-            marks[np.fromiter(reached.values(), np.int64)] = 1
-            closing = np.fromiter((ends[of] for of in reached), np.int64)
-            marks[closing] -= 1
-        out = np.empty(self.count, np.bool_)
-        out[self.order] = np.cumsum(marks[:-1], dtype=np.int8).astype(np.bool_)
-        return out
 
 
 @dataclass(slots=True)
@@ -136,9 +47,10 @@ class History:
     missing: tuple[Ints, npt.NDArray[np.bytes_]]
     edge_from: Ints
     edge_to: Ints
-    _down: _Reach | None = None
-    _up: _Reach | None = None
-    _cache: OrderedDict[tuple[int, ...], Bools] = field(default_factory=OrderedDict)
+    _down: Chains | None = None
+    _up: Chains | None = None
+    _order: list[tuple[int, list[int]]] | None = None
+    _cache: OrderedDict[tuple[bool, tuple[int, ...]], Bools] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -223,33 +135,100 @@ class History:
         numbers = self.by_key[begin:end]
         return [int(n) for n in numbers if self.hash_of(int(n)).startswith(prefix)]
 
+    def find_all(self, hashes: pa.Array) -> Ints:
+        """Returns the number of the commit of each full hash, -1 where there is none."""
+        return _look_up(_digits(hashes), self.hashes, self.key, self.by_key)
+
     def reach(self, tips: Sequence[int]) -> Bools:
         """Returns which commits the tips reach; not to be written to."""
-        key = tuple(tips)
+        return self._cached(tips, up=False)
+
+    def reach_each(self, tips: Sequence[int]) -> Iterator[Bools]:
+        """Yields which commits each of the tips reaches, itself included.
+
+        Many tips are walked together, a bit for each: a hundred cost what a few cost apart.
+        """
+        if len(tips) <= _APART:
+            for tip in tips:
+                yield self.reach([tip])
+            return
+        if self._order is None:
+            self._order = self._children_first()
+        for begin in range(0, len(tips), _TOGETHER):
+            group = tips[begin : begin + _TOGETHER]
+            marks = [0] * len(self.positions)
+            for i, tip in enumerate(group):
+                marks[tip] |= 1 << i
+            for number, parents in self._order:
+                mark = marks[number]
+                if mark:
+                    for parent in parents:
+                        marks[parent] |= mark
+            size = _TOGETHER // 8
+            packed = b"".join([mark.to_bytes(size, "little") for mark in marks])
+            rows = np.frombuffer(packed, np.uint8).reshape(-1, size)
+            for i in range(len(group)):
+                yield (rows[:, i // 8] >> (i % 8) & 1).astype(np.bool_)
+
+    def _children_first(self) -> list[tuple[int, list[int]]]:
+        """Returns every commit with its parents, after all its children."""
+        parents: list[list[int]] = [[] for _ in range(len(self.positions))]
+        for child, parent in zip(self.edge_from.tolist(), self.edge_to.tolist(), strict=True):
+            parents[child].append(parent)
+        waiting = np.bincount(self.edge_to, minlength=len(parents)).tolist()
+        ready = [n for n, count in enumerate(waiting) if not count]
+        out = []
+        while ready:
+            number = ready.pop()
+            out.append((number, parents[number]))
+            for parent in parents[number]:
+                waiting[parent] -= 1
+                if not waiting[parent]:
+                    ready.append(parent)
+        return out
+
+    def reach_up(self, tips: Sequence[int]) -> Bools:
+        """Returns which commits reach the tips; not to be written to."""
+        return self._cached(tips, up=True)
+
+    def reach_until(self, tips: Sequence[int], stops: Sequence[int], *, up: bool) -> Bools:
+        """Returns which commits the tips reach, or are reached from (`up`), up to the stops."""
+        return self._chains(up=up).from_(tips, stops)
+
+    def first_reached(self, tips: Sequence[int]) -> Ints:
+        """Returns for each commit the place in `tips` of the first that reaches it, or -1."""
+        return self._chains(up=False).first(tips)
+
+    def children_of(self, numbers: Sequence[int]) -> list[int]:
+        """Returns the numbers of the commits that have one of these as a parent."""
+        return [int(n) for n in np.unique(self.edge_from[np.isin(self.edge_to, numbers)])]
+
+    def _chains(self, *, up: bool) -> Chains:
+        with self._lock:
+            if up and self._up is None:
+                by_parent = np.argsort(self.edge_to, kind="stable")
+                self._up = Chains.over(
+                    len(self.positions), self.edge_to[by_parent], self.edge_from[by_parent]
+                )
+            if not up and self._down is None:
+                self._down = Chains.over(len(self.positions), self.edge_from, self.edge_to)
+            chains = self._up if up else self._down
+            assert chains is not None
+            return chains
+
+    def _cached(self, tips: Sequence[int], *, up: bool) -> Bools:
+        key = (up, tuple(tips))
         with self._lock:
             known = self._cache.get(key)
             if known is not None:
                 self._cache.move_to_end(key)
                 return known
-            if self._down is None:
-                self._down = _Reach.over(len(self.positions), self.edge_from, self.edge_to)
-            down = self._down
-        found = down.from_(key)
+        found = self._chains(up=up).from_(key[1])
         with self._lock:
             self._cache[key] = found
             while len(self._cache) * len(found) > _CACHE_BYTES and len(self._cache) > 1:
                 self._cache.popitem(last=False)
         return found
-
-    def reach_up(self, tips: Sequence[int]) -> Bools:
-        """Returns which commits reach the tips."""
-        with self._lock:
-            if self._up is None:
-                by_parent = np.argsort(self.edge_to, kind="stable")
-                self._up = _Reach.over(
-                    len(self.positions), self.edge_to[by_parent], self.edge_from[by_parent]
-                )
-        return self._up.from_(tips)
 
     def by_date(self, tip: int, dates: Ints) -> Ints:
         """Returns the commits that the tip reaches in the order in which `git log` shows them.
