@@ -88,7 +88,7 @@ def test_it_says_what_it_answers_and_runs(file: Path, engine: Engine) -> None:
     number = file.stem.split("-")[0].lstrip("0")
     assert re.match(rf"-- {number}\. \S.*[?.\"]\n", text)
     result = engine.query(text, parameters(text))
-    assert not result.warnings
+    assert not [w for w in result.warnings if " occurs nowhere: looked for " not in w]
     scanned = engine.query(text, parameters(text), indexes=False)
     assert rows(scanned) == rows(result)
 
