@@ -258,6 +258,8 @@ NARROWED = [
     ("SELECT (SELECT content FROM content x WHERE x.path = 'a.txt' AND x.path <> f.path) FROM files f", {"a.txt"}),
     ("WITH t AS (SELECT path, content FROM content WHERE extension = 'go') SELECT t.path FROM t WHERE content IS NOT NULL", {"dir/c.go"}),
     ("SELECT unnest(split(content, 'k')) FROM content WHERE name IN ('nul.bin', 'run.sh') LIMIT 1", {"nul.bin", "run.sh"}),
+    ("SELECT DISTINCT ON (extension) content IS NULL FROM content WHERE name IN ('1.c', '2.c', 'run.sh') LIMIT 2", {"same/1.c", "run.sh"}),
+    ("SELECT 1 FROM content WHERE name IN ('1.c', 'run.sh') GROUP BY GROUPING SETS ((), (content)) LIMIT 3", {"same/1.c", "run.sh"}),
     ("SELECT count(*) FROM content", set()),
     ("SELECT path, size FROM content ORDER BY size", set()),
     ("SELECT content FROM content WHERE path > 'a' LIMIT 1", {"a.txt"}),
