@@ -139,6 +139,8 @@ def compare(
         view.head = None
     sample = draw(view, _commits(view, scope), seed, scope.everything)
     for question in questions(view, sample, indexed):
+        if question.whole and scope.note:
+            continue
         if not only or question.group in only:
             comparison.outcomes.append(_ask(view, engine, question, scope, repo))
             yield comparison

@@ -31,7 +31,8 @@ class Question:
     false. Of what is not `limited`, commits that the index could not read whole take part too.
     `source` asks the source itself instead of the view. `explain` names the rule by which a
     difference may be a documented one, and `pattern` is the needle or regular expression. `scan`
-    says that the query can be asked with indexes off too.
+    says that the query can be asked with indexes off too, `whole` that git can answer only where
+    no object is missing.
     """
 
     group: str
@@ -45,6 +46,7 @@ class Question:
     explain: str | None = None
     pattern: str = ""
     scan: bool = True
+    whole: bool = False
 
 
 def questions(view: GitView, sample: Sample, only: frozenset[str] | None = None) -> list[Question]:
@@ -327,9 +329,11 @@ def _ancestry(view: GitView, a: str, b: str, only: frozenset[str] | None) -> lis
 
     found = []
     for one in (a, b):
+        # The source's refs and HEAD are borrowed, and need not be what the view was made with.
+        commit = view.run(["rev-parse", "--verify", f"{one}^{{commit}}"]).output.decode().strip()
         found += [
             Question(
-                "ancestry", ("tag", "--contains", one),
+                "ancestry", ("tag", "--contains", commit),
                 "SELECT t.name FROM tags t JOIN commits c ON c.repo = t.repo AND c.hash = t.peeled"
                 f" WHERE DESCENDANT_OF(c, {quoted(one)})",
                 named, by_commit=False, source=True, scan=False,
@@ -359,6 +363,7 @@ def _history(path: str) -> Question:
         _hashes,
         explain="history",
         scan=False,
+        whole=True,
     )
 
 

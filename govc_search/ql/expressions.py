@@ -499,7 +499,17 @@ class ExpressionBinder:
             or (wanted == "DOUBLE" and actual in NUMBERS)
             or (wanted == "TIMESTAMP" and actual in TIMES)
         )
-        ok = ok or ("LIST" in wanted and actual.endswith("[]")) or actual in wanted.split("|")
+        ok = ok or actual in wanted.split("|")
+        match wanted:
+            case "SOME":
+                # What has no type, or none that a file of columns could hold as a key.
+                ok = actual not in ("NULL", "INTERVAL")
+            case "NUMBERS":
+                ok = ok or actual in ("LIST", "INTEGER[]", "DOUBLE[]")
+            case "LISTS":
+                ok = ok or actual.endswith("[][]")
+            case _:
+                ok = ok or ("LIST" in wanted and actual.endswith("[]"))
         if not ok:
             raise self.error(
                 "type_mismatch", f"{name} takes {wanted}, not {actual}", span, "cast it with ::"
