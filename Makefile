@@ -33,7 +33,7 @@ demo: setup  ## index REPO (this checkout by default) and answer three questions
 	@bash bench/demo.sh "$(REPO)"
 
 test: setup  ## run the tests
-	$(RUN) pytest
+	$(RUN) pytest -n auto --dist loadfile
 
 lint: setup  ## check style and formatting
 	$(RUN) ruff check .

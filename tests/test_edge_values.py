@@ -98,7 +98,7 @@ def edges(kind: str) -> list[str]:
 
 
 def usual(kind: str) -> str:
-    return USUAL[kind] if kind in USUAL else USUAL[kind.split("|")[0]]
+    return USUAL[kind] if kind in USUAL else USUAL[kind.split("|", maxsplit=1)[0]]
 
 
 # A map only comes out of an aggregate, and `grouping` takes what stands in GROUP BY.

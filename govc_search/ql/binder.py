@@ -262,12 +262,16 @@ class Binder:
 
     def check_leaves(self, condition: object, span: Span) -> None:
         """Raises too_many_leaves for a condition of too many parts, whose plan would take long."""
-        leaves = sum(
-            1
-            for n in bound.walk(condition, into_queries=False)
-            if isinstance(n, bound.Predicate)
-            or (isinstance(n, bound.Apply) and n.type == "BOOLEAN")
-        )
+        leaves = 0
+        for n in bound.walk(condition, into_queries=False):
+            if isinstance(n, bound.Junction):
+                # A truth value alone, such as a column.
+                counted = bound.Predicate | bound.Apply | bound.Junction | bound.Negation
+                leaves += sum(1 for o in n.operands if not isinstance(o, counted))
+            elif isinstance(n, bound.Predicate) or (
+                isinstance(n, bound.Apply) and n.type == "BOOLEAN"
+            ):
+                leaves += 1
         limit = self.settings.size("query_leaves")
         if leaves > limit:
             raise self.error(
