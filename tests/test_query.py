@@ -470,7 +470,7 @@ ARGUMENTS = {
     "INTERVAL": "'2 weeks'", "LIST": "parents", "ANY": "author", "PART": "'month'", "PATTERN": "'a(.)'",
     "COLUMN": "subject", "ALIAS": "commits", "DATE": "author_date", "DIGITS": "1", "GROUP": "1",
     "FORMAT": "'%Y'", "SEPARATOR": "'; '", "SHARE": "0.5", "TEXT|LIST": "parents", "TEXT|INTEGER": "position",
-    "COUNT": "2", "WIDTH": "20", "MAP": "histogram(author)", "STEP": "1",
+    "COUNT": "2", "WIDTH": "20", "MAP": "histogram(author)", "STEP": "1", "SOME": "author",
 }  # fmt: skip
 SPECIAL = {
     "strftime": "strftime(author_date, '%Y')", "unnest": "unnest(parents)", "mod": "mod(insertions, 3)",
