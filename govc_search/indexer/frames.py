@@ -72,6 +72,7 @@ class FrameFile:
         os.truncate(self._data_file, self._end)
         self._durable = whole
         self._dictionary = _dictionary(self._dictionary_file)
+        self._sample: list[bytes] = []
         self._trained = False
 
     def add(self, ids: Ids, texts: Iterable[bytes], first: Sizes, second: Sizes) -> None:
@@ -82,8 +83,12 @@ class FrameFile:
         records["id"], records["first"], records["second"] = ids, first, second
         texts = list(texts)
         if self._dictionary is None:
-            self._dictionary = _trained(texts)
+            # Few come at a time: those that came before are samples too.
+            self._sample += [text for text in texts if 0 < len(text) <= _LONGEST_SAMPLED]
+            self._dictionary = _trained(self._sample)
             self._trained = self._dictionary is not None
+            if self._trained or sum(map(len, self._sample)) > _LARGEST_SAMPLE:
+                self._sample.clear()
         compress = zstandard.ZstdCompressor(
             level=_LEVEL, write_checksum=True, dict_data=self._dictionary
         ).compress
@@ -143,16 +148,14 @@ def _dictionary(file: Path) -> zstandard.ZstdCompressionDict | None:
 
 def _trained(texts: Sequence[bytes]) -> zstandard.ZstdCompressionDict | None:
     """Returns a dictionary for texts like these, or None where they are too few."""
-    short: list[bytes | bytearray | memoryview] = [
-        text for text in texts if 0 < len(text) <= _LONGEST_SAMPLED
-    ]
-    size = sum(map(len, short))
+    size = sum(map(len, texts))
     if size < _LEAST_SAMPLE:
         return None
     # Spread over all of them: neighbours are alike.
     step = max(1, size // _LARGEST_SAMPLE)
+    samples: list[bytes | bytearray | memoryview] = [*texts[::step]]
     try:
-        return zstandard.train_dictionary(_DICTIONARY, short[::step], level=_LEVEL)
+        return zstandard.train_dictionary(_DICTIONARY, samples, level=_LEVEL)
     except zstandard.ZstdError:
         # Nothing in them is alike.
         return None
