@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from govc_search.records import CHANGE_BITS
+from govc_search.store.patch_id import patch_ids
 
 __all__ = [
     "RefRows",
@@ -124,6 +125,8 @@ def commit_rows(batch: pa.RecordBatch, positions: UInts) -> dict[str, pa.Table]:
     uncounted = unread | ~counted | (_sums(missing, sizes) > 0)
     for name in ("insertions", "deletions"):
         commits[name] = pa.array(_sums(pc.fill_null(change.field(name), 0), sizes), mask=uncounted)
+    whole = ~uncounted & columns["incomplete"].is_null().to_numpy(zero_copy_only=False)
+    commits["patch_id"] = patch_ids(change, sizes, whole)
     of = np.repeat(np.arange(len(sizes)), sizes)
     ids = positions[of] << np.uint64(CHANGE_BITS) | _ordinals(sizes).astype(np.uint64)
     return {
@@ -140,8 +143,8 @@ _COMMITS: Final = (
     *("subject", "message", "body_start"),
     *("author", "author_email", "author_date", "author_tz"),
     *("committer", "committer_email", "committer_date", "committer_tz"),
-    *("files_changed", "insertions", "deletions", "signature", "depth", "incomplete"),
-    "indexed_at",
+    *("files_changed", "insertions", "deletions", "patch_id", "signature"),
+    *("depth", "incomplete", "indexed_at"),
 )
 
 
