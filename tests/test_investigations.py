@@ -124,3 +124,43 @@ def test_git_answers_the_same(file: Path, engine: Engine, place: Path) -> None:
     else:
         name = next(name for name in names if name in {"short_hash", "hash"})
         assert set(result.to_arrow().column(name).to_pylist()) == set(answer)
+
+
+def test_fixes_that_were_carried_are_those_of_git_cherry(tmp_path: Path) -> None:
+    repo = Builder(tmp_path / "repo")
+    lines = [b"line %d\n" % i for i in range(40)]
+    repo.write("a.c", b"".join(lines))
+    repo.commit("first")
+    repo.git("branch", "next")
+    made = {}
+    for at, name in ((3, "carried"), (13, "rewritten"), (23, "moved"), (33, "left")):
+        lines[at] = b"%s\n" % name.encode()
+        repo.write("a.c", b"".join(lines))
+        made[name] = repo.commit(f"Fix what is {name}")
+    repo.git("checkout", "-q", "next")
+    repo.clock += 3600
+    repo.git("cherry-pick", made["carried"])
+    carried = repo.head
+    repo.write("b.c", b"in another way\n")
+    rewritten = repo.commit(f"by hand\n\n(cherry picked from commit {made['rewritten']})\n")
+    # What stands beside the change is not the same here.
+    text = (repo.path / "a.c").read_bytes().replace(b"line 22\n", b"other\n")
+    repo.write("a.c", text)
+    repo.commit("beside")
+    repo.write("a.c", text.replace(b"line 23\n", b"moved\n"))
+    moved = repo.commit("Fix what is moved")
+    repo.git("tag", "v1.1")
+    query = (FILES[0].parent / "09-carried-fixes.gql").read_text("utf-8")
+    with govc_search.open(tmp_path / "data") as engine:
+        engine.index(repo.path, jobs=1)
+        table = engine.query(query, parameters(query)).to_arrow().to_pylist()
+    assert [(r["subject"].split()[-1], r["same_patch"], r["cherry_pick"]) for r in table] == [
+        ("left", None, None),
+        ("moved", moved[:12], None),
+        ("rewritten", None, rewritten[:12]),
+        ("carried", carried[:12], None),
+    ]
+    assert [r["carried_since"] for r in table] == [None, "v1.1", "v1.1", "v1.1"]
+    # git asks for the same lines around it, too.
+    marked = repo.git("cherry", "next", "main").decode().splitlines()
+    assert {line[2:] for line in marked if line[0] == "-"} == {made["carried"]}
