@@ -3,7 +3,8 @@
 `python -m bench.compare PATH` indexes the repository into a temporary directory (`--data DIR`
 uses an index that is there) and puts the same questions to both: counts, and the sets of commits
 that -S, -G, --grep, --author, paths and ranges select. Ends with status 1 on any difference but
-the documented ones of docs/git.md, which are counted.
+the documented ones of docs/git.md, which are counted. Where two definitions differ by intent, it is
+told how much of their answers they share.
 """
 
 from __future__ import annotations
@@ -15,105 +16,24 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 import govc_search
 from bench.differences import documented
 from bench.gitview import GitFailedError, GitView
-from bench.questions import Question, Row, questions, quoted, with_repository
+from bench.outcome import Comparison, Outcome, Scope, as_table, print_differences, print_sum
+from bench.question import Question, Row, quoted, with_repository
+from bench.questions import questions
 from bench.sampling import draw
 from govc_search.engine import Engine
 from govc_search.errors import GovcSearchError
 
-__all__ = ["Comparison", "Outcome", "Scope", "compare", "main"]
+__all__ = ["compare", "main"]
 
 _DEADLINE = 3600.0
-_SHOWN = 5
 _EXPLAINED = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What git walks in place of `--all`, and which commits both sides leave out.
-
-    `everything` is what the index was asked to hold, `selection` what of it can be compared.
-    `inside` are the hashes that are compared, None for all. `feed` goes to git's input.
-    """
-
-    everything: tuple[str, ...] = ("--all",)
-    selection: tuple[str, ...] = ("--all",)
-    feed: bytes = b""
-    inside: frozenset[str] | None = None
-    note: str = ""
-
-    def command(self, question: Question) -> tuple[str, ...]:
-        """Returns the command of a question for this scope."""
-        walked = self.selection if question.limited else self.everything
-        out: list[str] = []
-        for argument in question.command:
-            out += walked if argument == "--all" else [argument]
-        return tuple(out)
-
-
-@dataclass(slots=True)
-class Outcome:
-    """The answers to one question; `missing` are rows that git alone has, `extra` ours alone.
-
-    `failed` is what git said where it could not answer, `error` what we said.
-    """
-
-    question: Question
-    command: tuple[str, ...]
-    gql: str
-    git_count: int = 0
-    our_count: int = 0
-    git_seconds: float = 0.0
-    our_seconds: float = 0.0
-    scan_seconds: float | None = None
-    missing: list[Row] = field(default_factory=list)
-    extra: list[Row] = field(default_factory=list)
-    documented: Counter[str] = field(default_factory=Counter)
-    scan_differs: int = 0
-    failed: str | None = None
-    error: str | None = None
-
-    @property
-    def wrong(self) -> bool:
-        """Returns whether the answers differ in a way that is no documented one."""
-        return bool(self.missing or self.extra or self.scan_differs or self.error)
-
-    @property
-    def verdict(self) -> str:
-        """Returns what is to be said of it, in a few words."""
-        if self.failed is not None and not self.wrong:
-            return f"not compared: {self.failed}"
-        parts = [f"ERROR: {self.error}"] if self.error is not None else []
-        if self.missing or self.extra:
-            parts.append(f"DIFFERENT: {len(self.missing)} missing, {len(self.extra)} extra")
-        if self.scan_differs:
-            parts.append(f"INDEX CHANGES THE ANSWER: {self.scan_differs} rows")
-        parts += [f"{n} documented: {kind}" for kind, n in sorted(self.documented.items())]
-        return "; ".join(parts) or "same"
-
-
-@dataclass(slots=True)
-class Comparison:
-    """All outcomes of one repository."""
-
-    path: str
-    scope: Scope
-    outcomes: list[Outcome] = field(default_factory=list)
-
-    @property
-    def wrong(self) -> list[Outcome]:
-        """Returns the outcomes with differences that are no documented ones."""
-        return [o for o in self.outcomes if o.wrong]
 
 
 def compare(
@@ -224,7 +144,7 @@ def _ask(
     except GovcSearchError as error:
         outcome.error = str(error).splitlines()[0]
     try:
-        answer = view.run(command, stdin=feed, source=question.source)
+        answer = view.run(command, stdin=feed, through=question.through, source=question.source)
     except GitFailedError as error:
         outcome.failed = f"git: {error}"
         return outcome
@@ -234,7 +154,9 @@ def _ask(
     if inside is not None:
         git = Counter({row: n for row, n in git.items() if row[0] in inside})
     outcome.git_count = git.total()
-    if outcome.error is None:
+    if question.overlap:
+        outcome.both = (git & ours).total()
+    elif outcome.error is None:
         _sort_out(view, outcome, git - ours, ours - git)
     return outcome
 
@@ -335,75 +257,17 @@ def _told(steps: Iterator[Comparison], console: Console) -> Comparison | None:
             if len(comparison.outcomes) == 1 and comparison.scope.note:
                 console.print(f"compared: {comparison.scope.note}", markup=False)
             if group and group[-1].question.group != outcome.question.group:
-                console.print(_table(group, heading=heading))
+                console.print(as_table(group, heading=heading))
                 group, heading = [], False
             group.append(outcome)
             if status is not None:
                 status.update(f"{len(comparison.outcomes)} questions answered")
     if comparison is None:
         return None
-    console.print(_table(group, heading=heading))
-    _differences(comparison, console)
-    _sum(comparison, console)
+    console.print(as_table(group, heading=heading))
+    print_differences(comparison, console)
+    print_sum(comparison, console)
     return comparison
-
-
-def _table(outcomes: Sequence[Outcome], *, heading: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD if heading else None, show_header=heading, width=156)
-    table.add_column("the question to git, and in GQL", width=80, overflow="fold")
-    for name in ("git", "ours"):
-        table.add_column(name, justify="right", width=7)
-    table.add_column("git ms", justify="right", width=8)
-    table.add_column("ours ms", justify="right", width=8)
-    table.add_column("times", justify="right", width=6)
-    table.add_column("scan ms", justify="right", width=8)
-    table.add_column("verdict", width=16, overflow="fold")
-    for o in outcomes:
-        ratio = o.git_seconds / o.our_seconds if o.our_seconds else 0.0
-        table.add_row(
-            Text(_printable(f"{GitView.shown(o.command)}\n{o.gql}")),
-            f"{o.git_count}",
-            f"{o.our_count}",
-            f"{o.git_seconds * 1000:.1f}",
-            f"{o.our_seconds * 1000:.1f}",
-            f"{ratio:.1f}",
-            "" if o.scan_seconds is None else f"{o.scan_seconds * 1000:.1f}",
-            Text(_printable(o.verdict)),
-            style="bold red" if o.wrong else None,
-        )
-    return table
-
-
-def _printable(text: str) -> str:
-    """Returns text in which no control character reaches the terminal."""
-    return "".join(c if c == "\n" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-
-
-def _differences(comparison: Comparison, console: Console) -> None:
-    for o in comparison.wrong:
-        asked = f"\n{GitView.shown(o.command)}\n{o.gql}"
-        console.print(Text(_printable(asked), style="bold red"))
-        for name, rows in (("git alone has", o.missing), ("we alone have", o.extra)):
-            for row in rows[:_SHOWN]:
-                console.print(Text(f"  {name} {_printable(' '.join(map(str, row)))}"))
-            if len(rows) > _SHOWN:
-                console.print(f"  and {len(rows) - _SHOWN:,} more that {name}")
-
-
-def _sum(comparison: Comparison, console: Console) -> None:
-    outcomes = comparison.outcomes
-    kinds: Counter[str] = Counter()
-    for o in outcomes:
-        kinds.update(o.documented)
-    failed = [o for o in outcomes if o.failed is not None]
-    console.print(
-        f"\n{len(outcomes)} questions to git: {len(comparison.wrong)} with differences,"
-        f" {len(failed)} that git could not answer;"
-        f" {sum(1 for o in outcomes if o.question.scan)} asked with indexes off as well,"
-        f" {sum(1 for o in outcomes if o.scan_differs)} with another answer"
-    )
-    for kind, count in sorted(kinds.items()):
-        console.print(f"documented differences: {count:,} rows, {kind}")
 
 
 if __name__ == "__main__":

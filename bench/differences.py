@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 
 from bench.gitview import GitFailedError, GitView
-from bench.questions import Question
+from bench.question import Question
 
-__all__ = ["BINARY", "DATES", "FOLLOW", "POSIX", "documented"]
+__all__ = ["BINARY", "DATES", "POSIX", "documented"]
 
 BINARY = "-S inside binary files"
 POSIX = "POSIX against RE2"
-FOLLOW = "HISTORY_OF against --follow"
+_PRINTED = {"message": "%B", "author": "%aN <%aE>", "committer": "%cN <%cE>"}
 DATES = "dates before 1970, which git cannot print"
 
 
@@ -36,13 +36,10 @@ def _documented(view: GitView, question: Question, commit: str, *, git_only: boo
         case "regex":
             lines = _changed_lines(view, commit)
             return None if _matches_anyhow(question.pattern, lines) else POSIX
-        case "message" | "author":
-            what = "%B" if question.explain == "message" else "%aN <%aE>"
+        case "message" | "author" | "committer":
+            what = _PRINTED[question.explain]
             lines = _printed(view, what, commit).split(b"\n")
             return None if _matches_anyhow(question.pattern, lines) else POSIX
-        case "history":
-            # Both are guesses at what is one file: only how far they agree can be told.
-            return FOLLOW
         case "dates":
             return DATES if b"" in _printed(view, "%at %ct", commit).split(b" ") else None
     return None

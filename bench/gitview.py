@@ -118,14 +118,16 @@ class GitView:
         arguments: Sequence[str],
         *,
         stdin: bytes = b"",
+        through: Sequence[str] = (),
         limit: int | None = None,
         discard: bool = False,
         source: bool = False,
     ) -> Answer:
         """Returns what a command prints; raises GitFailedError.
 
-        `limit` ends the command after so many bytes, `discard` sends its output to /dev/null,
-        `source` asks the source itself, as may be done about refs.
+        `through` is a git command that reads the output and prints the answer. `limit` ends the
+        command after so many bytes, `discard` sends its output to /dev/null, `source` asks the
+        source itself, as may be done about refs.
         """
         place = [str(self.repository.git_dir), *_BORROWED] if source else [self.directory]
         with tempfile.TemporaryFile() as fed, tempfile.TemporaryFile() as errors:
@@ -142,7 +144,10 @@ class GitView:
                 env=environment(self.directory, LC_ALL="C.UTF-8"),
             )
             output, cut = b"", False
-            if child.stdout is not None:
+            if through and child.stdout is not None:
+                output = self._piped(child.stdout, through)
+                child.stdout.close()
+            elif child.stdout is not None:
                 output = child.stdout.read(-1 if limit is None else limit)
                 cut = limit is not None and len(output) == limit
                 if cut:
@@ -154,6 +159,19 @@ class GitView:
             if status and not cut:
                 raise GitFailedError(_last_words(errors.read()))
         return Answer(output, seconds)
+
+    def _piped(self, pipe: IO[bytes], arguments: Sequence[str]) -> bytes:
+        done = subprocess.run(
+            ["git", "--git-dir", self.directory, "--no-pager", *arguments],
+            stdin=pipe,
+            capture_output=True,
+            check=False,
+            cwd=self.directory,
+            env=environment(self.directory, LC_ALL="C.UTF-8"),
+        )
+        if done.returncode:
+            raise GitFailedError(_last_words(done.stderr))
+        return done.stdout
 
     @contextlib.contextmanager
     def stream(self, arguments: Sequence[str]) -> Iterator[IO[bytes]]:

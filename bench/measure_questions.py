@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.gitview import GitView
-from bench.questions import quoted
+from bench.question import quoted
 from bench.report import Section
 from bench.sampling import draw, needle_candidates
 from govc_search.engine import Engine

@@ -12,7 +12,7 @@ from typing import Any, Final
 import tantivy
 
 from bench.gitview import GitView
-from bench.questions import quoted
+from bench.question import quoted
 from bench.report import Section
 from bench.sampling import message_words
 from govc_search.engine import Engine

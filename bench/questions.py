@@ -5,48 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
-from bench.gitview import GitFailedError, GitView
+from bench.gitview import GitView
+from bench.graph_questions import graph_questions
+from bench.question import Question, Row, hashes, quoted
 from bench.sampling import Sample, unquoted
 
-__all__ = ["Question", "Row", "questions", "quoted", "with_repository"]
-
-Row = tuple[object, ...]
+__all__ = ["questions"]
 
 # Seconds since 1970 of the years 1 to 9999: outside of them a date is NULL.
 _FIRST_SECOND: Final = -62_135_596_800
 _LAST_SECOND: Final = 253_402_300_799
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One question in both languages.
-
-    `command` are git's arguments, in which `--all` stands for what git is able to walk. `read`
-    turns git's output into the same rows that the query gives, `convert` a row of the query into
-    what can be compared. The first column of a row is a commit's hash unless `by_commit` is
-    false. Of what is not `limited`, commits that the index could not read whole take part too.
-    `source` asks the source itself instead of the view. `explain` names the rule by which a
-    difference may be a documented one, and `pattern` is the needle or regular expression. `scan`
-    says that the query can be asked with indexes off too, `whole` that git can answer only where
-    no object is missing.
-    """
-
-    group: str
-    command: tuple[str, ...]
-    gql: str
-    read: Callable[[bytes], Iterable[Row]]
-    convert: Callable[[Row], Row] = lambda row: row
-    by_commit: bool = True
-    limited: bool = True
-    source: bool = False
-    explain: str | None = None
-    pattern: str = ""
-    scan: bool = True
-    whole: bool = False
 
 
 def questions(view: GitView, sample: Sample, only: frozenset[str] | None = None) -> list[Question]:
@@ -54,28 +26,16 @@ def questions(view: GitView, sample: Sample, only: frozenset[str] | None = None)
 
     `only` are the full names of the refs that were indexed, None where all were.
     """
-    found = [*_counts(view), *_refs(view, only), *_people(view)]
+    found = [*_counts(view), *_people(view)]
     found += [_lines("-S", f"-S{n}", "PICKAXE", n, "binary") for n in sample.needles]
     found += [_lines("-G", f"-G{p}", "CHANGED_RE", p, "regex") for p in sample.line_patterns]
-    found += [_messages(p) for p in sample.message_patterns]
-    found += [_authors(p) for p in sample.author_patterns]
+    found += _messages(sample.message_patterns)
+    found += [_by_person("author", p) for p in sample.author_patterns]
+    found += [_by_person("committer", p) for p in sample.committer_patterns]
+    found += _dates(sample.seconds)
     found += [_path(p, directory=False) for p in sample.files]
     found += [_path(p, directory=True) for p in sample.directories]
-    found += [_range(r) for r in sample.ranges]
-    pairs = [r.split("..") for r in sample.ranges if r.count(".") == 2 and r.count("..") == 1]
-    found += [q for a, b in pairs for q in _ancestry(view, a, b, only)]
-    if view.head is not None:
-        found += [_history(p) for p in sample.files if not re.search(r"[*?\[\\]", p)]
-    return found
-
-
-def quoted(text: str) -> str:
-    """Returns a text as GQL writes it."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _hashes(output: bytes) -> Iterable[Row]:
-    return ((line.decode(),) for line in output.splitlines())
+    return [*found, *graph_questions(view, sample, only)]
 
 
 # Counts
@@ -84,16 +44,20 @@ def _hashes(output: bytes) -> Iterable[Row]:
 def _counts(view: GitView) -> list[Question]:
     found = [
         Question(
-            "commits", ("rev-list", "--all"), "SELECT hash FROM commits", _hashes,
+            "commits", ("rev-list", "--all"), "SELECT hash FROM commits", hashes,
             limited=False, scan=False,
         ),
         Question(
             "commits", ("rev-list", "--all", "--merges"), "SELECT hash FROM commits WHERE is_merge",
-            _hashes, limited=False, scan=False,
+            hashes, limited=False, scan=False,
+        ),
+        Question(
+            "commits", ("rev-list", "--all", "--no-merges"),
+            "SELECT hash FROM commits WHERE NOT is_merge", hashes, limited=False, scan=False,
         ),
         Question(
             "commits", ("rev-list", "--all", "--max-parents=0"),
-            "SELECT hash FROM commits WHERE is_root", _hashes, scan=False,
+            "SELECT hash FROM commits WHERE is_root", hashes, scan=False,
         ),
         Question(
             "commits",
@@ -116,6 +80,12 @@ def _counts(view: GitView) -> list[Question]:
         Question(
             "lines", ("log", "--all", "--no-merges", "--numstat", "--format=%x00%H"),
             "SELECT hash, files_changed, insertions, deletions FROM commits WHERE NOT is_merge",
+            _sums, scan=False,
+        ),
+        Question(
+            "lines", ("log", "--all", "--no-merges", "--numstat", "-z", "--format=%x00%x00%H"),
+            "SELECT f.hash, f.path, f.insertions, f.deletions "
+            "FROM changes f JOIN commits c USING (hash) WHERE NOT c.is_merge",
             _numstat, scan=False,
         ),
     ]  # fmt: skip
@@ -124,7 +94,7 @@ def _counts(view: GitView) -> list[Question]:
             1,
             Question(
                 "commits", ("rev-list", "HEAD"),
-                "SELECT hash FROM commits WHERE REACHABLE_FROM('HEAD')", _hashes,
+                "SELECT hash FROM commits WHERE REACHABLE_FROM('HEAD')", hashes,
                 limited=False, scan=False,
             ),
         )  # fmt: skip
@@ -185,62 +155,51 @@ def _raw(output: bytes) -> Iterable[Row]:
             yield hash_, chr(status[0]), names[-1], old_path, _blob(old), _blob(new)
 
 
-def _numstat(output: bytes) -> Iterable[Row]:
+def _sums(output: bytes) -> Iterable[Row]:
     for hash_, lines in _by_commit(output):
         counts = [line.split(b"\t")[:2] for line in lines]
         added, removed = (sum(int(c[i]) for c in counts if c[i] != b"-") for i in (0, 1))
         yield hash_, len(counts), added, removed
 
 
-def _refs(view: GitView, only: frozenset[str] | None) -> list[Question]:
-    def wanted(name: bytes) -> bool:
-        return only is None or name.decode("utf-8", "replace") in only
+_COUNTED: Final = re.compile(rb"\n?(\d+|-)\t(\d+|-)\t(.*)", re.DOTALL)
 
-    def listed(output: bytes) -> Iterable[Row]:
-        for line in output.splitlines():
-            hash_, _, name = line.partition(b" ")
-            if wanted(name) and not name.endswith(b"^{}"):
-                yield name.decode("utf-8", "replace"), hash_.decode()
 
-    def peeled(output: bytes) -> Iterable[Row]:
-        for line in output.splitlines():
-            hash_, _, name = line.partition(b" ")
-            if name.endswith(b"^{}") and wanted(name[:-3]):
-                yield name[:-3].decode("utf-8", "replace"), hash_.decode()
-
-    # For lack of any ref at all show-ref ends with an error.
-    if not any(wanted(name) for name in view.refs):
-        return []
-    return [
-        Question(
-            "refs", ("for-each-ref", "--format=%(objectname) %(refname)"),
-            "SELECT full_name, hash FROM refs", listed,
-            by_commit=False, source=True, scan=False,
-        ),
-        Question(
-            "refs", ("show-ref", "--dereference"),
-            "SELECT full_name, peeled FROM refs WHERE peeled <> hash",
-            peeled, by_commit=False, source=True, scan=False,
-        ),
-    ]  # fmt: skip
+def _numstat(output: bytes) -> Iterable[Row]:
+    """Reads "added, tab, removed, tab, path" of each file, or an empty path and two for a rename."""
+    hash_ = ""
+    fields = iter(output.split(b"\0"))
+    for field in fields:
+        counted = _COUNTED.fullmatch(field)
+        if counted is None:
+            hash_ = field.strip().decode() or hash_
+            continue
+        *counts, path = counted.groups()
+        if not path:
+            next(fields)
+            path = next(fields)
+        added, removed = (None if n == b"-" else int(n) for n in counts)
+        yield hash_, path.decode("utf-8", "replace"), added, removed
 
 
 def _people(view: GitView) -> list[Question]:
     if view.head is None:
         return []
+
+    def counted(options: tuple[str, ...], person: str, condition: str = "") -> Question:
+        gql = (
+            f"SELECT {person} AS person, count(*) FROM commits WHERE REACHABLE_FROM('HEAD')"
+            f"{condition} GROUP BY person"
+        )
+        command = ("shortlog", "-s", "-n", *options, "HEAD")
+        return Question("shortlog", command, gql, _shortlog, by_commit=False, scan=False)
+
     return [
-        Question(
-            "authors", ("shortlog", "-s", "-n", "HEAD"),
-            "SELECT author_mapped, count(*) FROM commits WHERE REACHABLE_FROM('HEAD') "
-            "GROUP BY author_mapped", _shortlog, by_commit=False, scan=False,
-        ),
-        Question(
-            "authors", ("shortlog", "-s", "-n", "-e", "-c", "HEAD"),
-            "SELECT committer_mapped || ' <' || committer_email_mapped || '>' AS person, count(*) "
-            "FROM commits WHERE REACHABLE_FROM('HEAD') GROUP BY person",
-            _shortlog, by_commit=False, scan=False,
-        ),
-    ]  # fmt: skip
+        counted((), "author_mapped"),
+        counted(("--no-merges",), "author_mapped", " AND NOT is_merge"),
+        counted(("-e",), _person("author")),
+        counted(("-e", "-c"), _person("committer")),
+    ]
 
 
 def _shortlog(output: bytes) -> Iterable[Row]:
@@ -263,28 +222,59 @@ def _set(
 ) -> Question:
     command = ("log", "--all", "--no-merges", "--format=%H", *options)
     gql = f"SELECT hash FROM commits WHERE NOT is_merge AND {condition}"
-    return Question(group, command, gql, _hashes, explain=explain, pattern=pattern)
+    return Question(group, command, gql, hashes, explain=explain, pattern=pattern)
 
 
 def _lines(group: str, option: str, predicate: str, pattern: str, explain: str) -> Question:
     return _set(group, [option], f"{predicate}({quoted(pattern)})", explain, pattern)
 
 
-def _messages(pattern: str) -> Question:
-    return _set(
-        "--grep", ["-E", f"--grep={pattern}"], f"message ~ {quoted(pattern)}", "message", pattern
-    )
+def _messages(patterns: Sequence[str]) -> list[Question]:
+    def asked(options: Iterable[str], condition: str, pattern: str) -> Question:
+        return _set("--grep", ["-E", *options], condition, "message", pattern)
+
+    found = [asked([f"--grep={p}"], f"message ~ {quoted(p)}", p) for p in patterns]
+    for p in patterns[:2]:
+        found.append(asked(["--invert-grep", f"--grep={p}"], f"NOT message ~ {quoted(p)}", p))
+        found.append(asked(["-i", f"--grep={p}"], f"message ~* {quoted(p)}", f"(?i){p}"))
+    if len(patterns) > 1:
+        both = [f"--grep={p}" for p in patterns[:2]]
+        one, other = (f"message ~ {quoted(p)}" for p in patterns[:2])
+        either = "|".join(f"({p})" for p in patterns[:2])
+        found.append(asked(both, f"({one} OR {other})", either))
+        found.append(asked(["--all-match", *both], f"{one} AND {other}", either))
+    return found
 
 
-def _authors(pattern: str) -> Question:
-    person = "author_mapped || ' <' || author_email_mapped || '>'"
-    return _set(
-        "--author",
-        ["-E", f"--author={pattern}"],
-        f"{person} ~ {quoted(pattern)}",
-        "author",
-        pattern,
-    )
+def _person(who: str) -> str:
+    return f"{who}_mapped || ' <' || {who}_email_mapped || '>'"
+
+
+def _by_person(who: str, pattern: str) -> Question:
+    condition = f"{_person(who)} ~ {quoted(pattern)}"
+    return _set(f"--{who}", ["-E", f"--{who}={pattern}"], condition, who, pattern)
+
+
+def _dates(seconds: Sequence[int]) -> list[Question]:
+    """Returns questions by the committer's date.
+
+    `--since` ends the walk at the first commit that is older; as a filter it asks every commit.
+    """
+
+    def asked(options: Iterable[str], condition: str) -> Question:
+        return Question(
+            "dates", ("rev-list", "--all", "--no-merges", *options),
+            f"SELECT hash FROM commits WHERE NOT is_merge AND {condition}", hashes,
+            limited=False, explain="dates",
+        )  # fmt: skip
+
+    times = [datetime.fromtimestamp(s, UTC).strftime("%Y-%m-%d %H:%M:%S") for s in sorted(seconds)]
+    from_ = [(f"--since-as-filter={t} +0000", f"committer_date >= TIMESTAMP '{t}'") for t in times]
+    to = [(f"--until={t} +0000", f"committer_date <= TIMESTAMP '{t}'") for t in times]
+    found = [asked([option], condition) for option, condition in (*from_[:1], *to[-1:])]
+    for (since, after), (until, before) in zip(from_, to[1:], strict=False):
+        found.append(asked([since, until], f"{after} AND {before}"))
+    return found
 
 
 def _path(path: str, *, directory: bool) -> Question:
@@ -301,77 +291,9 @@ def _path(path: str, *, directory: bool) -> Question:
         question = Question(
             "paths", command,
             "SELECT DISTINCT c.hash FROM commits c JOIN changes f USING (hash) WHERE NOT c.is_merge"
-            f" AND (f.path = {quoted(path)} OR f.old_path = {quoted(path)})", _hashes,
+            f" AND (f.path = {quoted(path)} OR f.old_path = {quoted(path)})", hashes,
         )  # fmt: skip
     if special:
         command = ("--literal-pathspecs", *question.command)
-        return Question("paths", command, question.gql, _hashes)
+        return Question("paths", command, question.gql, hashes)
     return question
-
-
-def _range(expression: str) -> Question:
-    return Question(
-        "ranges",
-        ("rev-list", *expression.split()),
-        f"SELECT hash FROM commits WHERE IN_RANGE({quoted(expression)})",
-        _hashes,
-        limited=False,
-        scan=False,
-    )
-
-
-def _ancestry(view: GitView, a: str, b: str, only: frozenset[str] | None) -> list[Question]:
-    def named(output: bytes) -> Iterable[Row]:
-        for line in output.splitlines():
-            name = line.decode("utf-8", "replace")
-            if only is None or f"refs/tags/{name}" in only:
-                yield (name,)
-
-    found = []
-    for one in (a, b):
-        # The source's refs and HEAD are borrowed, and need not be what the view was made with.
-        commit = view.run(["rev-parse", "--verify", f"{one}^{{commit}}"]).output.decode().strip()
-        found += [
-            Question(
-                "ancestry", ("tag", "--contains", commit),
-                "SELECT t.name FROM tags t JOIN commits c ON c.repo = t.repo AND c.hash = t.peeled"
-                f" WHERE DESCENDANT_OF(c, {quoted(one)})",
-                named, by_commit=False, source=True, scan=False,
-            ),
-            Question(
-                "ancestry", ("rev-list", one),
-                f"SELECT hash FROM commits WHERE IS_ANCESTOR(hash, {quoted(one)})",
-                _hashes, limited=False, scan=False,
-            ),
-        ]  # fmt: skip
-    try:
-        view.run(["merge-base", a, b])
-    except GitFailedError:
-        # Without a common ancestor there is nothing to print.
-        return found
-    base = f"SELECT MERGE_BASE({quoted(a)}, {quoted(b)}) FROM repos"
-    command = ("merge-base", a, b)
-    return [*found, Question("ancestry", command, base, _hashes, limited=False, scan=False)]
-
-
-def _history(path: str) -> Question:
-    return Question(
-        "--follow",
-        ("log", "HEAD", "--no-merges", "--format=%H", "--follow", "--", path),
-        "SELECT hash FROM commits WHERE NOT is_merge AND REACHABLE_FROM('HEAD')"
-        f" AND HISTORY_OF({quoted(path)})",
-        _hashes,
-        explain="history",
-        scan=False,
-        whole=True,
-    )
-
-
-def with_repository(gql: str, repo: str | None) -> str:
-    """Returns the query asked of one repository only; `repo` None leaves it as it is."""
-    if repo is None:
-        return gql
-    joined = " JOIN " in gql
-    condition = f"{'c.' if joined else ''}repo = {quoted(repo)}"
-    head, group, tail = gql.partition(" GROUP BY ")
-    return f"{head} {'AND' if ' WHERE ' in head else 'WHERE'} {condition}{group}{tail}"

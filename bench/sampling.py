@@ -26,12 +26,18 @@ _LONGEST: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was drawn. Needles are texts, patterns are read alike by POSIX ERE and RE2."""
+    """What was drawn.
+
+    Needles are texts, patterns are read alike by POSIX ERE and RE2, `seconds` are committers'
+    times since 1970.
+    """
 
     needles: tuple[str, ...]
     line_patterns: tuple[str, ...]
     message_patterns: tuple[str, ...]
     author_patterns: tuple[str, ...]
+    committer_patterns: tuple[str, ...]
+    seconds: tuple[int, ...]
     files: tuple[str, ...]
     directories: tuple[str, ...]
     ranges: tuple[str, ...]
@@ -46,11 +52,14 @@ def draw(
     """
     random = Random(seed)
     if not commits:
-        return Sample((), (), (), (), (), (), ())
+        return Sample((), (), (), (), (), (), (), (), ())
     stdin = _some(commits, random)
     lines = _patch_lines(view, stdin)
     messages = view.run(["log", "--no-walk", "--stdin", "--format=%B"], stdin=stdin)
-    people = view.run(["log", "--no-walk", "--stdin", "--format=%aN%x00%aE"], stdin=stdin)
+    authors, committers, times = (
+        _texts(view.run(["log", "--no-walk", "--stdin", f"--format={f}"], stdin=stdin).output)
+        for f in ("%aN%x00%aE", "%cN%x00%cE", "%ct")
+    )
     raw = view.run(
         ["diff-tree", "--stdin", "--root", "-r", "-M", "--raw", "--format="], stdin=stdin
     )
@@ -59,7 +68,9 @@ def draw(
         needles=_needles(lines, random),
         line_patterns=_line_patterns(lines, random),
         message_patterns=_message_patterns(_texts(messages.output), random),
-        author_patterns=_author_patterns(_texts(people.output)),
+        author_patterns=_people_patterns(authors),
+        committer_patterns=_people_patterns(committers),
+        seconds=_seconds(times),
         files=files,
         directories=directories,
         ranges=_ranges(view, random, tips),
@@ -192,7 +203,7 @@ def _message_patterns(lines: list[str], random: Random) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*found, r"#[0-9]+", r"[Ff]ix(es|ed)?\>", "^Signed-off-by: .*@"]))
 
 
-def _author_patterns(lines: list[str]) -> tuple[str, ...]:
+def _people_patterns(lines: list[str]) -> tuple[str, ...]:
     people = Counter(line for line in lines if line.count("\0") == 1)
     found = []
     for person in _ranked(people)[:2]:
@@ -202,6 +213,12 @@ def _author_patterns(lines: list[str]) -> tuple[str, ...]:
         found += [f"^{plain[0]}"] if plain else []
         found += [f"@{domain[1]}"] if domain else []
     return tuple(dict.fromkeys([*found, "[^ ] <.*>$"]))
+
+
+def _seconds(lines: list[str]) -> tuple[int, ...]:
+    """Returns three times from within the history, none from before git could have them."""
+    times = sorted({int(t) for t in lines if t.isdecimal() and 10**8 < int(t) < 10**10})
+    return tuple(sorted({times[len(times) * n // 8] for n in (1, 4, 7)} if times else ()))
 
 
 _ESCAPE: Final = re.compile(r'\\([abtnvfr"\\]|[0-7]{3})')
@@ -280,6 +297,9 @@ def _ranges(view: GitView, random: Random, tips: Sequence[str]) -> tuple[str, ..
     found.append(" ".join([f"^{some[0]}", *some[1:], "HEAD"]))
     everywhere = _names(view, *tips, "--no-merges")
     found.append(f"HEAD...{random.choice(everywhere)}" if everywhere else "HEAD")
+    # What never came to HEAD may have come there as another commit.
+    aside = _names(view, *tips, "--no-merges", "--not", "HEAD")
+    found += [f"HEAD...{name}" for name in _pick(random, aside, 3)]
     # Of some refs only, tags may be known by hash but not by name.
     names = [n for n in view.refs if n.startswith(b"refs/tags/") and "--all" in tips]
     commits = set(everywhere)

@@ -18,10 +18,12 @@ from fixtures.repositories import (
 )
 
 import govc_search
-from bench.compare import Comparison, compare, main
+from bench.compare import compare, main
 from bench.differences import BINARY, POSIX, documented
 from bench.gitview import GitFailedError, GitView
-from bench.questions import Question, questions
+from bench.outcome import Comparison
+from bench.question import Question
+from bench.questions import questions
 from bench.sampling import draw, unquoted
 from govc_search.engine import Engine
 
