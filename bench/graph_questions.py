@@ -17,8 +17,8 @@ __all__ = ["FOLLOW", "PATCHES", "PICKS", "graph_questions"]
 FOLLOW: Final = "HISTORY_OF against --follow"
 PATCHES: Final = "pairs by patch_id against git patch-id"
 PICKS: Final = "carried by patch_id against --cherry-mark"
-_RELEASE: Final = re.compile(r"\d+(?:[._-]\d+)+$")
-_BEFORE_RELEASE: Final = re.compile(r"\d[._-]?(?:alpha|beta|rc|pre|dev|a\d|b\d)", re.IGNORECASE)
+_RELEASE: Final = re.compile(rb"\d+(?:[._-]\d+)+$")
+_BEFORE_RELEASE: Final = re.compile(rb"\d[._-]?(?:alpha|beta|rc|pre|dev|a\d|b\d)", re.IGNORECASE)
 
 
 def graph_questions(view: GitView, sample: Sample, only: frozenset[str] | None) -> list[Question]:
@@ -113,7 +113,14 @@ def _ancestry(view: GitView, a: str, b: str, only: frozenset[str] | None) -> lis
         return ((line.decode("utf-8", "replace"),) for line in lines)
 
     def first(output: bytes) -> Iterable[Row]:
-        yield (_first_release(output, wanted),)
+        dated = (line.split(b"\0") for line in output.splitlines())
+        releases = [(int(date), name) for name, date in dated if wanted(name) and _is_release(name)]
+        tag = min(releases)[1].removeprefix(b"refs/tags/").decode() if releases else None
+        yield (tag,)
+
+    def released(row: Row) -> Row:
+        # Where no release has the commit, ours is a pre-release: git has no word for these.
+        return row if _is_release(str(row[0]).encode()) else (None,)
 
     found = []
     for one in (a, b):
@@ -152,9 +159,11 @@ def _ancestry(view: GitView, a: str, b: str, only: frozenset[str] | None) -> lis
                 hashes, limited=False, scan=False,
             ),
         ]  # fmt: skip
-        if _first_release(view.run(tags).output, wanted) is not None:
+        if any(wanted(name) and _is_release(name) for name in view.refs):
             gql = f"SELECT FIRST_TAG(hash) FROM commits WHERE hash = {quoted(commit)}"
-            found.append(Question("ancestry", tags, gql, first, by_commit=False, scan=False))
+            found.append(
+                Question("ancestry", tags, gql, first, released, by_commit=False, scan=False)
+            )
     try:
         view.run(["merge-base", a, b])
     except GitFailedError:
@@ -169,15 +178,8 @@ def _ancestry(view: GitView, a: str, b: str, only: frozenset[str] | None) -> lis
 _DATED: Final = "--format=%(refname)%00%(*committerdate:unix)%(committerdate:unix)"
 
 
-def _first_release(output: bytes, wanted: Callable[[bytes], bool]) -> str | None:
-    """Returns of tags that end in a version, pre-releases aside, the one with the oldest commit."""
-    found = []
-    for line in output.splitlines():
-        ref, _, date = line.partition(b"\0")
-        name = ref.decode("utf-8", "replace").removeprefix("refs/tags/")
-        if wanted(ref) and _RELEASE.search(name) and not _BEFORE_RELEASE.search(name):
-            found.append((int(date), name))
-    return min(found)[1] if found else None
+def _is_release(name: bytes) -> bool:
+    return bool(_RELEASE.search(name)) and not _BEFORE_RELEASE.search(name)
 
 
 def _history(path: str) -> Question:

@@ -19,8 +19,9 @@ from fixtures.repositories import (
 
 import govc_search
 from bench.compare import compare, main
-from bench.differences import BINARY, POSIX, documented
+from bench.differences import BINARY, DATES, POSIX, documented
 from bench.gitview import GitFailedError, GitView
+from bench.graph_questions import FOLLOW, PATCHES, PICKS
 from bench.outcome import Comparison
 from bench.question import Question
 from bench.questions import questions
@@ -56,7 +57,10 @@ def test_odd_cases_are_answered_as_by_git(
     assert not wrong(comparison)
     assert not [o.verdict for o in comparison.outcomes if o.failed]
     asked = {o.question.group for o in comparison.outcomes if o.git_count}
-    assert asked >= {"commits", "changes", "lines", "refs", "-S", "-G", "--grep", "paths", "ranges"}
+    assert asked == {
+        *("commits", "changes", "lines", "refs", "shortlog", "-S", "-G", "--grep", "--author"),
+        *("--committer", "dates", "paths", "ranges", "ancestry", "--follow"),
+    }
 
 
 def _missing_blob(path: Path) -> object:
@@ -182,6 +186,45 @@ def test_only_what_engines_may_take_for_letters_is_a_documented_difference(tmp_p
     with GitView(repo.path) as view:
         kinds = [documented(view, asked, commit, git_only=True) for commit in made]
     assert kinds == [None, None, POSIX, POSIX]
+
+
+def test_of_patches_it_is_told_how_many_both_take_for_the_same(
+    tmp_path: Path, engine: Engine
+) -> None:
+    repo = Builder(tmp_path / "repo")
+    lines = {branch: [b"line %d\n" % i for i in range(30)] for branch in ("main", "side")}
+
+    def change(branch: str, at: int) -> str:
+        lines[branch][at] = b"other %d\n" % at
+        repo.write("a", b"".join(lines[branch]))
+        return repo.commit("change")
+
+    repo.write("a", b"".join(lines["main"]))
+    repo.commit("first")
+    repo.git("branch", "side")
+    change("main", 5)
+    change("main", 25)
+    repo.git("checkout", "-q", "side")
+    # Beside the second change, so that git does not take it for the same.
+    change("side", 24)
+    change("side", 5)
+    change("side", 25)
+    repo.git("checkout", "-q", "main")
+    engine.index(repo.path, jobs=1)
+    with GitView(repo.path) as view:
+        comparison = list(compare(view, engine, only=["patches"]))[-1]
+    assert not wrong(comparison)
+    told: dict[str, tuple[int, int]] = {}
+    for o in comparison.outcomes:
+        told[o.question.overlap] = max(told.get(o.question.overlap, (0, 0)), (o.both, o.either))
+    assert told == {PICKS: (1, 2), PATCHES: (1, 2)}
+
+
+def test_what_may_differ_stands_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "git.md").read_text("utf-8")
+    table = page[page.index("## What differs, counted") :]
+    for kind in (BINARY, POSIX, DATES, FOLLOW, PATCHES, PICKS):
+        assert f"| {kind} |" in table
 
 
 def test_what_is_asked_depends_on_history_and_seed_alone(tmp_path: Path) -> None:
