@@ -16,8 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from govc_search.indexer.git_process import environment, run_git
 from govc_search.indexer.repository import Repository
@@ -39,18 +38,19 @@ class Answer:
     seconds: float
 
 
-class GitView:
-    """A repository to ask git about; a context manager that removes the view.
+class GitView(contextlib.ExitStack):
+    """A repository to ask git about; leaving or closing it removes the view.
 
     `refs` are name -> hash of all refs of the source as git itself lists them, `peeled` those
     of tag objects -> what they lead to. `head` is the commit at HEAD or None.
     """
 
     def __init__(self, path: Path | str) -> None:
-        self.repository = Repository.open(path)
-        self._temporary = tempfile.TemporaryDirectory(prefix="govc-search-bench-")
-        self.directory = str(Path(self._temporary.name) / "view")
+        super().__init__()
+        self.repository = self.enter_context(Repository.open(path))
         try:
+            temporary = tempfile.TemporaryDirectory(prefix="govc-search-bench-")
+            self.directory = str(Path(self.enter_context(temporary)) / "view")
             self._make()
         except BaseException:
             self.close()
@@ -59,7 +59,7 @@ class GitView:
     def _make(self) -> None:
         kind = f"--object-format={self.repository.object_format}"
         done = run_git(
-            self._temporary.name,
+            str(Path(self.directory).parent),
             [
                 *("-c", "init.defaultBranch=main", "init", "--quiet", "--bare", "--template="),
                 *(kind, self.directory),
@@ -196,22 +196,6 @@ class GitView:
     def shown(arguments: Sequence[str]) -> str:
         """Returns the command as one types it."""
         return shlex.join(["git", *arguments])
-
-    def close(self) -> None:
-        """Removes the view."""
-        self._temporary.cleanup()
-        self.repository.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _last_words(output: bytes) -> str:
