@@ -29,7 +29,7 @@ def graph_questions(view: GitView, sample: Sample, only: frozenset[str] | None) 
     found = [*_refs(view, only), *(_range(r) for r in sample.ranges)]
     found += [_range_of_path(r, d) for r, d in zip(sample.ranges, sample.directories, strict=False)]
     pairs = [r.split("..") for r in sample.ranges if re.fullmatch(r"\S+[^.]\.\.[^.]\S*", r)]
-    found += [q for a, b in pairs for q in _ancestry(view, a, b, only)]
+    found += [q for a, b in pairs[:3] for q in _ancestry(view, a, b, only)]
     if view.head is not None:
         found += [_history(p) for p in sample.files if not re.search(r"[*?\[\\]", p)]
     sides = [r.split("...") for r in sample.ranges if "..." in r]

@@ -19,11 +19,11 @@ from fixtures.repositories import (
 
 import govc_search
 from bench.compare import compare, main
-from bench.differences import BINARY, DATES, POSIX, documented
+from bench.differences import BINARY, DATES, POSIX, UNMAPPED, documented
 from bench.gitview import GitFailedError, GitView
 from bench.graph_questions import FOLLOW, PATCHES, PICKS
 from bench.outcome import Comparison
-from bench.question import Question
+from bench.question import Question, hashes
 from bench.questions import questions
 from bench.sampling import draw, unquoted
 from govc_search.engine import Engine
@@ -188,6 +188,25 @@ def test_only_what_engines_may_take_for_letters_is_a_documented_difference(tmp_p
     assert kinds == [None, None, POSIX, POSIX]
 
 
+def test_only_committers_that_git_leaves_unmapped_are_a_documented_difference(
+    tmp_path: Path,
+) -> None:
+    repo = Builder(tmp_path / "repo")
+    repo.write(".mailmap", b"Charles <new@example.com> <charles@example.com>\n")
+    other = repo.commit("by another")
+    own = repo.commit("his own", GIT_AUTHOR_EMAIL="charles@example.com")
+    kinds = {}
+    with GitView(repo.path) as view:
+        for pattern in ("@example", "new@", "charles@"):
+            asked = Question("--committer", (), "", hashes, explain="committer", pattern=pattern)
+            for name, commit in (("other", other), ("own", own)):
+                for git_only in (True, False):
+                    kind = documented(view, asked, commit, git_only=git_only)
+                    if kind == UNMAPPED:
+                        kinds[name, pattern] = git_only
+    assert kinds == {("other", "new@"): False, ("other", "charles@"): True}
+
+
 def test_of_patches_it_is_told_how_many_both_take_for_the_same(
     tmp_path: Path, engine: Engine
 ) -> None:
@@ -223,7 +242,7 @@ def test_of_patches_it_is_told_how_many_both_take_for_the_same(
 def test_what_may_differ_stands_in_the_documentation() -> None:
     page = (ROOT / "docs" / "git.md").read_text("utf-8")
     table = page[page.index("## What differs, counted") :]
-    for kind in (BINARY, POSIX, DATES, FOLLOW, PATCHES, PICKS):
+    for kind in (BINARY, POSIX, UNMAPPED, DATES, FOLLOW, PATCHES, PICKS):
         assert f"| {kind} |" in table
 
 
