@@ -125,7 +125,6 @@ def _ancestry(view: GitView, a: str, b: str, only: frozenset[str] | None) -> lis
     found = []
     for one in (a, b):
         commit = view.run(["rev-parse", "--verify", f"{one}^{{commit}}"]).output.decode().strip()
-        tags = ("for-each-ref", f"--contains={commit}", _DATED, "refs/tags")
         found += [
             Question(
                 "ancestry", ("rev-parse", "--verify", f"{one}^{{commit}}"),
@@ -138,8 +137,16 @@ def _ancestry(view: GitView, a: str, b: str, only: frozenset[str] | None) -> lis
                 named, by_commit=False, scan=False,
             ),
             Question(
-                "ancestry", ("for-each-ref", f"--contains={commit}", "--format=%(refname)"),
-                f"SELECT ref FROM ref_commits WHERE hash = {quoted(commit)}",
+                "ancestry", ("tag", "--contains", commit),
+                f"SELECT name FROM ref_commits WHERE hash = {quoted(commit)}"
+                " AND ref LIKE 'refs/tags/%'",
+                named, by_commit=False, scan=False,
+            ),
+            Question(
+                "ancestry",
+                ("branch", "-a", "--format=%(refname)", "--contains", commit),
+                f"SELECT ref FROM ref_commits WHERE hash = {quoted(commit)}"
+                " AND (ref LIKE 'refs/heads/%' OR ref LIKE 'refs/remotes/%')",
                 full, by_commit=False, scan=False,
             ),
             Question(
@@ -160,6 +167,7 @@ def _ancestry(view: GitView, a: str, b: str, only: frozenset[str] | None) -> lis
             ),
         ]  # fmt: skip
         if any(wanted(name) and _is_release(name) for name in view.refs):
+            tags = ("tag", "--contains", commit, _DATED)
             gql = f"SELECT FIRST_TAG(hash) FROM commits WHERE hash = {quoted(commit)}"
             found.append(
                 Question("ancestry", tags, gql, first, released, by_commit=False, scan=False)
