@@ -38,7 +38,7 @@ from govc_search.store.coverage import Coverage
 from govc_search.store.graph import Graphs
 from govc_search.store.known import Known
 from govc_search.store.log import Log
-from govc_search.store.manifest import DataDirectory
+from govc_search.store.manifest import FORMATS, DataDirectory
 from govc_search.store.table import Table
 
 __all__ = [
@@ -279,6 +279,13 @@ class Engine:
         return self._table if part == "table" else self._text
 
     def _open_view(self, part: str) -> None:
+        held = self._home.formats[part]
+        if held < FORMATS[part]:
+            self.warnings.append(
+                f"the {part} is in the earlier format {held} and is made anew from the log"
+            )
+            self._remove(self._home.view(part))
+            self._home.record(part, FORMATS[part])
         try:
             view = self._opened(part, self._home.view(part))
         except StoreError as error:

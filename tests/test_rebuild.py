@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -72,6 +73,27 @@ def test_lost_and_spoilt_views_are_made_anew(
         assert state(again) == before
         assert again.verify() == []
         assert bool(again.warnings) == (damage is _spoil)
+    with govc_search.open(filled.directory) as again:
+        assert again.warnings == []
+
+
+@pytest.mark.parametrize("part", ["table", "text"])
+def test_views_of_an_earlier_format_are_made_anew(part: str, filled: Engine) -> None:
+    before = state(filled)
+    filled.close()
+    manifest = filled.directory / "manifest.json"
+    held = json.loads(manifest.read_text())
+    earlier = {**held["formats"], part: 1}
+    manifest.write_text(json.dumps({**held, "formats": earlier}))
+    left = filled.directory / part / "of an earlier format"
+    left.touch()
+    with govc_search.open(filled.directory) as again:
+        assert state(again) == before
+        assert again.warnings == [
+            f"the {part} is in the earlier format 1 and is made anew from the log"
+        ]
+        assert not left.exists()
+    assert json.loads(manifest.read_text()) == held
     with govc_search.open(filled.directory) as again:
         assert again.warnings == []
 
