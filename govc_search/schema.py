@@ -203,7 +203,7 @@ COMMITS: Final = Table(
         Column("is_revert", BOOLEAN, "takes another commit back", sql=conventions.IS_REVERT),
         Column("reverts", TEXT, "hash of the commit that it says it takes back, as written", sql=conventions.REVERTS),
         Column("cherry_picked_from", TEXT, "hash after 'cherry picked from commit', the last one", sql=conventions.CHERRY_PICKED_FROM),
-        Column("patch_id", TEXT, "equal for commits with the same paths, removed and added lines, blanks and context aside; NULL where not all was read"),
+        Column("patch_id", TEXT, "equal for commits with the same paths, removed and added lines, blanks and context aside; NULL without changes or where not all was read"),
         Column("is_bot", BOOLEAN, "the author's name or e-mail is that of a program", sql=conventions.is_bot("b.author", "b.author_email")),
         Column("signature", TEXT, "kind of signature: gpg, ssh or x509; not verified"),
         Column("depth", TEXT, "what was read of it: none, paths or full"),
