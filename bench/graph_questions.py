@@ -109,12 +109,16 @@ def _ancestry(view: GitView, a: str, b: str, only: frozenset[str] | None) -> lis
         )
 
     def full(output: bytes) -> Iterable[Row]:
-        lines = (line for line in output.splitlines() if wanted(line))
-        return ((line.decode("utf-8", "replace"),) for line in lines)
+        # A detached HEAD is listed too, in words.
+        lines = (line for line in output.splitlines() if line.startswith(b"refs/"))
+        return ((line.decode("utf-8", "replace"),) for line in lines if wanted(line))
 
     def first(output: bytes) -> Iterable[Row]:
         dated = (line.split(b"\0") for line in output.splitlines())
-        releases = [(int(date), name) for name, date in dated if wanted(name) and _is_release(name)]
+        # Of a tag of a tag git may tell no date.
+        releases = [
+            (int(date), name) for name, date in dated if date and wanted(name) and _is_release(name)
+        ]
         tag = min(releases)[1].removeprefix(b"refs/tags/").decode() if releases else None
         yield (tag,)
 
