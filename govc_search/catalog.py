@@ -148,7 +148,7 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("sha256", "TEXT", TEXT, "SHA-256 digest, hexadecimal"),
     _f("hex", "TEXT|INTEGER", TEXT, "in hexadecimal digits", aliases=("to_hex",)),
     _f("bin", "TEXT|INTEGER", TEXT, "in binary digits"),
-    _f("format_bytes", "INTEGER", TEXT, "a number of bytes with its unit", aliases=("pg_size_pretty")),
+    _f("format_bytes", "INTEGER", TEXT, "a number of bytes with its unit", aliases=("pg_size_pretty",)),
     _f("bar", "DOUBLE DOUBLE DOUBLE WIDTH?", TEXT, "a bar for a number between two others, of a width"),
     # Numbers
     _f("abs", "DOUBLE", "=0", "without sign"),
