@@ -291,6 +291,9 @@ def test_every_command_does_something(
         "\\s": ("race", "add a race", "1 row"),
         "\\show": ("v1.0", "+int main(void)", ""),
         "\\explain": ("SELECT hash FROM commits", "commits", ""),
+        "\\set": ("n 'it''s'", "answer", "$n is 'it''s'"),
+        "\\unset": ("", "answer", ""),
+        "\\params": ("", "answer", "no parameter has a value"),
         "\\timing": ("off", "answer", "1 row, as of position"),
         "\\format": ("json", '[\n{"answer": 42}\n]', "the format is json"),
         "\\o": (str(tmp_path / "out"), "", f"the next result goes to {tmp_path / 'out'}"),
@@ -314,6 +317,45 @@ def test_plans_before_rows(piped: Piped) -> None:
     assert err.count("one row") == 0
 
 
+def test_parameters_have_types(piped: Piped) -> None:
+    given = {
+        "t": ("'it''s; $n'", "it's; $n"),
+        "word": ("use after free", "use after free"),
+        "n": ("42;", 42),
+        "d": ("= -1.5e1", -15.0),
+        "b": ("TRUE", True),
+        "nothing": ("null", None),
+        "day": ("DATE '2024-01-31'", "2024-01-31T00:00:00Z"),
+        "at": ("timestamp '2024-01-31 12:00:00+02:00'", "2024-01-31T10:00:00Z"),
+    }
+    sets = "".join(f"\\set {name} {text}\n" for name, (text, _) in given.items())
+    asked = ", ".join(f"${name} AS {name}" for name in given)
+    text = f"{sets}SELECT {asked};\nSELECT '$t' AS t, $n + 1 AS more -- $d\n;\n\\params\n"
+    status, out, err = piped(text, "-q", "-F", "ndjson")
+    assert status == 0
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert answers == [{name: v for name, (_, v) in given.items()}, {"t": "$t", "more": 43}]
+    assert "$t = 'it''s; $n'\n" in err
+    assert "$at = TIMESTAMP '2024-01-31 12:00:00+02:00'\n" in err
+    assert "$day = DATE '2024-01-31'\n" in err
+    status, out, err = piped(f"{sets}\\unset $n\n\\params\nSELECT $n AS n", "-q")
+    assert status == EXIT_STATUS["query"]
+    assert "$d = -15.0\n" in err
+    assert "$n =" not in err
+    assert "error[missing_parameter]" in err
+
+
+def test_parameters_reach_the_shell_that_holds_the_directory(terminal: Start, piped: Piped) -> None:
+    with terminal() as t:
+        t.prompt()
+        text = "\\set day DATE '2024-01-31'\nSELECT $day + INTERVAL '1 day' AS next"
+        status, out, _ = piped(text, "-F", "csv")
+        assert status == 0
+        assert out == "next\r\n2024-02-01T00:00:00Z\r\n"
+        t.type("\x04")
+        assert t.end() == 0
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -324,6 +366,10 @@ def test_plans_before_rows(piped: Piped) -> None:
         ("\\i /nonexistent", "cannot read /nonexistent"),
         ("\\s", "takes words"),
         ("\\d nope", 'no table "nope"'),
+        ("\\set since", "takes a name and a value"),
+        ("\\set 1st 2", "takes a name and a value"),
+        ("\\set day DATE '2024-02-30'", 'not a date: "2024-02-30"'),
+        ("\\unset since", "$since has no value"),
     ],
 )
 def test_commands_that_cannot_be_taken(piped: Piped, line: str, message: str) -> None:

@@ -38,6 +38,11 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("\\s", "WORDS", "search commits as `govc-search search` does"),
     Command("\\show", "HASH", "show a commit with its message and patch"),
     Command("\\explain", "[on|off|GQL]", "show the plan of a query, or of each before its rows"),
+    Command(
+        "\\set", "NAME VALUE", "give $NAME a value: 'text', 42, 1.5, true, NULL, DATE '2024-01-31'"
+    ),
+    Command("\\unset", "[NAME]", "take the value of $NAME back; without NAME, all of them"),
+    Command("\\params", "", "list the parameters that have a value"),
     Command("\\timing", "[on|off]", "say how long queries take, or do not"),
     Command("\\format", "[NAME]", "show or change the output format"),
     Command("\\o", "[FILE]", "write the next result to a file; without FILE, do not"),

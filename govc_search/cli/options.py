@@ -7,6 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -22,6 +23,7 @@ __all__ = [
     "WordsCommand",
     "parameters",
     "shared_options",
+    "value_of",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -226,14 +228,15 @@ class OptionList(click.Command):
 
 _INTEGER: Final = re.compile(r"[+-]?\d+")
 _DECIMAL: Final = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][+-]?\d+)?")
+_TIMED: Final = re.compile(r"(date|timestamp)\s*'([^']*)'", re.IGNORECASE)
 _NAMED_VALUES: Final[Mapping[str, bool | None]] = {"true": True, "false": False, "null": None}
 
 
 def parameters(given: Sequence[str]) -> dict[str, object] | list[object]:
     """Returns the values of `-p name=value`: by name, or in order where the names are 1, 2, ...
 
-    Whole numbers, decimals, true, false and null are what they look like; all else is text, and
-    so is what stands in single quotes.
+    Whole numbers, decimals, true, false, null, DATE '...' and TIMESTAMP '...' are what they look
+    like; all else is text, and so is what stands in single quotes.
     """
     values: dict[str, object] = {}
     for one in given:
@@ -247,22 +250,36 @@ def parameters(given: Sequence[str]) -> dict[str, object] | list[object]:
             )
         if name in values:
             raise UsageError("invalid_parameter", f'the parameter "{name}" stands twice')
-        values[name] = _value(text)
+        values[name] = value_of(text)
     if values and all(name.isdigit() for name in values):
-        ordered = [values.get(str(i + 1), _value) for i in range(len(values))]
-        if _value in ordered:
+        ordered = [values.get(str(i + 1), value_of) for i in range(len(values))]
+        if value_of in ordered:
             raise UsageError("invalid_parameter", "numbered parameters count 1, 2, 3 without a gap")
         return ordered
     return values
 
 
-def _value(text: str) -> object:
+def value_of(text: str) -> object:
+    """Returns the value that a person wrote: see `parameters`. Raises UsageError."""
     if text.lower() in _NAMED_VALUES:
         return _NAMED_VALUES[text.lower()]
     if _INTEGER.fullmatch(text):
         return int(text)
     if _DECIMAL.fullmatch(text):
         return float(text)
+    if timed := _TIMED.fullmatch(text):
+        return _time_of(timed[1].lower(), timed[2])
     if len(text) > 1 and text[0] == text[-1] == "'":
         return text[1:-1].replace("''", "'")
     return text
+
+
+def _time_of(kind: str, text: str) -> date | datetime:
+    try:
+        return date.fromisoformat(text) if kind == "date" else datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            "invalid_parameter",
+            f"not a {kind}: {json.dumps(text, ensure_ascii=False)}",
+            hint="as in DATE '2024-01-31' or TIMESTAMP '2024-01-31 12:00'",
+        ) from None

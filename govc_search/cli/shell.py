@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from govc_search import __version__
 from govc_search.cli import backslash
 from govc_search.cli.answers import is_explain, question, show_commits, show_hits, show_rows
-from govc_search.cli.options import Invocation
+from govc_search.cli.options import Invocation, value_of
 from govc_search.cli.output import Output, ReaderLeftError
 from govc_search.cli.render import format_of, is_binary
 from govc_search.cli.report import report
@@ -62,6 +64,7 @@ class Shell:
         self._file: Path | None = None
         self._timing = True
         self._explaining = False
+        self._params: dict[str, object] = {}
         self._depth = 0
         self._indexed: Indexed | None = None
         self._as_of: int | None = None
@@ -166,11 +169,18 @@ class Shell:
 
     def _query(self, gql: str) -> None:
         output = self._output()
-        result = self._engine.query(gql)
+        result = self._engine.query(gql, self._named_in(gql))
         if self._explaining and not is_explain(gql) and (plan := result.explain()):
             say(plan, "dim", colour=has_colour(sys.stderr, allowed=self._invocation.colour))
         show_rows(gql, result, output)
         self._end(result, output)
+
+    def _named_in(self, gql: str) -> dict[str, object]:
+        """Returns the parameters that a query names: one that it does not name is an error."""
+        from govc_search.engine import tokens
+
+        named = {gql[t.start + 1 : t.end] for t in tokens(gql) if t.kind == "parameter"}
+        return {name: value for name, value in self._params.items() if name in named}
 
     def _end(self, result: Result, output: Output) -> None:
         self._file = None
@@ -192,6 +202,12 @@ class Shell:
                 self._show(argument)
             case "\\explain":
                 self._explain(argument)
+            case "\\set":
+                self._set(argument)
+            case "\\unset":
+                self._unset(argument)
+            case "\\params":
+                self._list_params()
             case "\\timing":
                 self._timing = _switched(argument, self._timing)
                 self._say(f"timing is {'on' if self._timing else 'off'}")
@@ -252,6 +268,34 @@ class Shell:
         self._explaining = _switched(argument, self._explaining)
         self._say(f"plans are {'' if self._explaining else 'not '}shown before rows")
 
+    def _set(self, argument: str) -> None:
+        name, value = (*argument.removeprefix("$").split(maxsplit=1), "", "")[:2]
+        # People end everything with it, and some write what the command line takes.
+        value = value.rstrip("; ").removeprefix("= ")
+        if not _NAME.fullmatch(name) or not value:
+            raise UsageError(
+                "invalid_usage",
+                "\\set takes a name and a value",
+                hint="as in \\set since DATE '2024-01-31'",
+            )
+        self._params[name] = value_of(value)
+        self._say(f"${name} is {_written(self._params[name])}")
+
+    def _unset(self, argument: str) -> None:
+        name = argument.rstrip("; ").removeprefix("$")
+        if name and name not in self._params:
+            raise UsageError(
+                "invalid_usage", f"${name} has no value", hint="\\params lists those that have one"
+            )
+        for one in [name] if name else list(self._params):
+            del self._params[one]
+
+    def _list_params(self) -> None:
+        for name, value in sorted(self._params.items()):
+            say(f"${name} = {_written(value)}")
+        if not self._params:
+            self._say("no parameter has a value; \\set NAME VALUE gives one")
+
     def _choose_format(self, argument: str) -> None:
         name = argument.rstrip("; ").lower()
         if is_binary(name):
@@ -284,6 +328,25 @@ class Shell:
                 self._run(argument, _decoded(file, argument))
         finally:
             self._depth -= 1
+
+
+_NAME: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+
+def _written(value: object) -> str:
+    """Returns a value as GQL has it."""
+    match value:
+        case None:
+            return "NULL"
+        case bool():
+            return str(value).upper()
+        case datetime():
+            return f"TIMESTAMP '{value.isoformat(' ')}'"
+        case date():
+            return f"DATE '{value.isoformat()}'"
+        case str():
+            return "'" + value.replace("'", "''") + "'"
+    return str(value)
 
 
 _SWITCH: Final = {"on": True, "off": False}

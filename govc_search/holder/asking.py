@@ -95,7 +95,7 @@ class SharedDirectory:
         indexes: bool = True,
         timeout: float | None = None,
     ) -> Result:
-        """Returns the answer to one GQL statement; `params` are what JSON can hold."""
+        """Returns the answer to one GQL statement; `params` are as the engine takes them."""
         arguments = {"gql": gql, "params": params, "indexes": indexes, "timeout": timeout}
         return self._ask("query", arguments, decode_result)
 

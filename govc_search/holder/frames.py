@@ -2,6 +2,7 @@
 
 A frame is a magic number, the lengths of both parts, a header in JSON and a body of bytes. The
 layout is that of every release, so that two of them can at least tell each other which they are.
+Dates and times, which JSON has not, are {"$date": text} and {"$timestamp": text} in a header.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import socket
 import struct
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Any, Final
 
 __all__ = ["FrameError", "receive", "same_user", "send"]
@@ -25,10 +27,27 @@ class FrameError(Exception):
 
 def send(connection: socket.socket, header: Mapping[str, Any], body: Any = b"") -> None:
     """Sends one frame; `body` is anything with the buffer protocol. Raises OSError."""
-    text = json.dumps(header).encode()
+    text = json.dumps(header, default=_encoded).encode()
     connection.sendall(_LAYOUT.pack(_MAGIC, len(text), len(body)) + text)
     if len(body):
         connection.sendall(body)
+
+
+def _encoded(value: object) -> dict[str, str]:
+    if isinstance(value, datetime):
+        return {"$timestamp": value.isoformat()}
+    if isinstance(value, date):
+        return {"$date": value.isoformat()}
+    raise TypeError(f"{type(value).__name__} does not travel")
+
+
+def _decoded(told: dict[str, Any]) -> object:
+    match told:
+        case {"$timestamp": str(text)}:
+            return datetime.fromisoformat(text)
+        case {"$date": str(text)}:
+            return date.fromisoformat(text)
+    return told
 
 
 def receive(connection: socket.socket, most: int | None = None) -> tuple[dict[str, Any], bytearray]:
@@ -43,7 +62,7 @@ def receive(connection: socket.socket, most: int | None = None) -> tuple[dict[st
         raise FrameError(f"a frame of {header_size + body_size} bytes is too large")
     text = _exactly(connection, header_size)
     try:
-        header = json.loads(text)
+        header = json.loads(text, object_hook=_decoded)
     except (ValueError, RecursionError):
         raise FrameError("the header of the frame is not JSON") from None
     if not isinstance(header, dict):

@@ -249,7 +249,7 @@ class ExpressionBinder:
                 "missing_parameter",
                 f"no value for the parameter {shown}",
                 expr.span,
-                "pass one with -p name=value or params=",
+                "-p name=value, in the shell \\set name value, in Python params=",
             )
         self.binder.used_params.add(expr.name)
         value = self.binder.params[expr.name]
