@@ -75,6 +75,7 @@ SELECT position, author, subject FROM commits ORDER BY position
 SELECT DISTINCT author, is_merge FROM commits ORDER BY 1, 2
 SELECT author, count(*) AS n, sum(insertions), avg(deletions), min(author_date), max(subject) FROM commits GROUP BY author ORDER BY n DESC, author
 SELECT author, count(*) FROM commits GROUP BY ALL HAVING count(*) BETWEEN 2 AND 5 ORDER BY ALL
+SELECT DISTINCT author, is_merge FROM commits ORDER BY ALL DESC
 SELECT position, 7 / 2, 7 % 4, -7 % 4, 2 * 3 - 4, position * 1.5, -position, abs(2 - position) FROM commits ORDER BY 1
 SELECT CASE WHEN insertions > 5 THEN 'big' WHEN insertions > 0 THEN 'small' ELSE 'none' END AS size, count(*) FROM commits GROUP BY size ORDER BY 1
 SELECT position, insertions FROM commits ORDER BY insertions DESC NULLS LAST, position LIMIT 5 OFFSET 2

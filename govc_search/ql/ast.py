@@ -465,6 +465,7 @@ class Query(Node):
     recursive: bool = False
     order_by: tuple[OrderItem, ...] = ()
     order_all: bool = False
+    order_all_descending: bool = False
     limit: Expr | None = None
     offset: Expr | None = None
 

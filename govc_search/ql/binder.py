@@ -323,7 +323,8 @@ class Binder:
     ) -> tuple[bound.OrderKey, ...]:
         if query.order_all:
             return tuple(
-                bound.OrderKey(bound.Output(i, t), False, None) for i, t in enumerate(body.types)
+                bound.OrderKey(bound.Output(i, t), query.order_all_descending, None)
+                for i, t in enumerate(body.types)
             )
         keys = []
         for item in query.order_by:

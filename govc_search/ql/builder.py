@@ -116,6 +116,7 @@ class _Builder(lark.Transformer[lark.Token, Any]):
             recursive=recursive,
             order_by=tuple(order),
             order_all="order_all" in parts,
+            order_all_descending=parts.get("order_all") == ["descending"],
             limit=parts["limit"][0] if "limit" in parts else None,
             offset=parts["offset"][0] if "offset" in parts else None,
             span=span_of(meta),
