@@ -178,7 +178,7 @@ def test_plain_sql_means_the_same(
     assert rows_of(engine.query(gql).to_arrow()) == wanted
 
 
-# What is meant to be another answer; docs/sql.md says why.
+# What is meant to be another answer; docs/gql.md says why.
 DIFFERENT = [
     ("SELECT 1 / 0", None, math.inf),
     ("SELECT 'a' || chr(10) || 'b' ~ '^b$'", True, False),

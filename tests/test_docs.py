@@ -13,10 +13,12 @@ import shlex
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import click
 import pytest
+from fixtures.functions import EXAMPLES, SAMPLE
 from fixtures.repositories import Builder
 
 import govc_search
@@ -24,6 +26,7 @@ from govc_search import errors
 from govc_search.catalog import FUNCTIONS, TABLES, Table
 from govc_search.cli.backslash import COMMANDS
 from govc_search.cli.commands import cli
+from govc_search.cli.render import texts
 from govc_search.errors import EXIT_STATUS, GovcSearchError
 from govc_search.ql.box import QUALIFIERS
 from govc_search.settings import SETTINGS
@@ -69,10 +72,46 @@ def tables() -> str:
     return "\n\n".join(one_table(t) for t in TABLES)
 
 
+KINDS = {
+    "scalar": "Of one row",
+    "aggregate": "Of many rows",
+    "window": "Of a window",
+    "text": "Of text",
+    "graph": "Of the commit graph",
+}
+
+
 def functions() -> str:
-    return rows(
-        ("function", "kind", "what it is", "also called"),
-        [(f"`{f.signature}`", f.kind, f.help, codes(f.aliases)) for f in FUNCTIONS],
+    """Returns the functions by kind, each with its example where that has one, and the answer."""
+    parts = []
+    with TemporaryDirectory() as directory, govc_search.open(directory) as engine:
+        for kind, title in KINDS.items():
+            of_kind = [f for f in FUNCTIONS if f.kind == kind]
+            shown = [(f"`{f.signature}`", f.help, codes(f.aliases)) for f in of_kind]
+            if any(f.name in EXAMPLES for f in of_kind):
+                asked = [EXAMPLES.get(f.name) for f in of_kind]
+                table = rows(
+                    ("function", "what it is", "also called", "example", "gives"),
+                    [
+                        (*cells, f"`{call}`", f"`{gives(engine, call, kind)}`")
+                        if call
+                        else (*cells, "", "")
+                        for cells, call in zip(shown, asked, strict=True)
+                    ],
+                )
+            else:
+                table = rows(("function", "what it is", "also called"), list(shown))
+            parts.append(f"## {title}\n\n{table}")
+    return "\n\n".join(parts)
+
+
+def gives(engine: govc_search.Engine, call: str, kind: str) -> str:
+    source = f" FROM {SAMPLE}" if kind == "aggregate" or "histogram" in call else ""
+    column = engine.query(f"SELECT {call}{source}").to_arrow().column(0)
+    return ", ".join(
+        "NULL" if value is None else value
+        for chunk in column.chunks
+        for value in texts(chunk).to_pylist()
     )
 
 
@@ -345,31 +384,6 @@ def test_every_page_is_linked_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     for page in DOCS.glob("*.md"):
         assert f"](docs/{page.name})" in readme
-
-
-@pytest.fixture(scope="module")
-def indexed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[govc_search.Engine]:
-    root = tmp_path_factory.mktemp("readme")
-    repository = Builder(root / "project")
-    repository.write("src/main.c", b"int main(void)\n{\n\treturn 0;\n}\n")
-    repository.commit("start")
-    repository.git("tag", "v1.0")
-    repository.write("src/main.c", b"int main(void)\n{\n\tstrlcpy(a, b, 3);\n\treturn 0;\n}\n")
-    repository.commit("fix a race condition")
-    repository.git("tag", "v1.1")
-    with govc_search.open(root / "data") as engine:
-        engine.index(root / "project")
-        yield engine
-
-
-def queries() -> list[tuple[str, str]]:
-    return [(page.name, block) for page in PAGES for block in blocks(page, "sql")]
-
-
-@pytest.mark.parametrize(("page", "query"), queries())
-def test_queries_in_the_pages_run(page: str, query: str, indexed: govc_search.Engine) -> None:
-    del page
-    assert indexed.query(query).columns
 
 
 def test_the_python_example_runs(
