@@ -376,8 +376,20 @@ def test_make_targets_in_the_pages_exist() -> None:
 
 def test_links_between_pages_lead_somewhere() -> None:
     for page in [*PAGES, ROOT / "ARCHITECTURE.md"]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(#[^)]*)?\)", prose(page)):
+            place = page.parent / target if target else page
+            assert place.exists(), f"{page.name} links to {target}"
+            assert not anchor or anchor in anchors(place), f"{page.name} links to {target}{anchor}"
+
+
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """Returns what the headings of a page are linked by."""
+    titles = re.findall(r"^#+ (.+)$", prose(page), re.M)
+    return {"#" + re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles}
 
 
 def test_every_page_is_linked_from_the_readme() -> None:

@@ -19,6 +19,9 @@ from fixtures.functions import EXAMPLES
 from fixtures.kettle import kettle
 
 import govc_search
+from bench.cookbook import PAGE as COOKBOOK
+from bench.cookbook import QUERIES as FILES
+from bench.cookbook import SECTION, included
 from govc_search.catalog import FUNCTIONS, TABLES
 from govc_search.cli.answers import is_explain
 from govc_search.cli.options import parameters
@@ -133,6 +136,25 @@ def test_examples_answer_as_shown(page: Path, engine: Engine, update_docs: bool)
     if update_docs:
         page.write_text(fresh, "utf-8")
     assert not wrong, "\n".join(wrong)
+
+
+# The cookbook
+
+
+def test_the_cookbook_has_every_query_as_its_file_has_it() -> None:
+    page = COOKBOOK.read_text("utf-8")
+    sections = {m[1]: m for m in SECTION.finditer(page)}
+    names = {"about", *(file.stem for file in FILES)}
+    assert names == set(sections), "run `python -m bench.cookbook --data DIR`"
+    for file in FILES:
+        section = sections[file.stem]
+        assert included(file.read_text("utf-8")) in section[3], f"{file.stem} is out of date"
+        answered = re.search(r"^```text\n\S.*?^```$", section[3], re.M | re.S)
+        assert answered, f"{file.stem} has no answer"
+        told = re.match(r"\n(?!#)(?!<!)\S", page[section.end() :])
+        assert told, f"nothing says how to read the answer of {file.stem}"
+    people = re.findall(r"[\w.+-]+@[\w-]+\.\w+", page)
+    assert not people
 
 
 # Nothing is left out
