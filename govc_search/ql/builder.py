@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import lark
 from lark.tree import Meta
@@ -43,6 +43,18 @@ def _words(children: list[Any]) -> set[str]:
 
 def _nodes(children: list[Any]) -> list[Any]:
     return [c for c in children if not isinstance(c, lark.Token)]
+
+
+# Words of other dialects that could be read as the alias of what stands before them.
+_FOREIGN: Final = {
+    "natural": "JOIN ... USING (...) names the columns",
+    "asof": "a LATERAL sub-query with ORDER BY and LIMIT 1 does it",
+    "positional": "JOIN ... ON row numbers does it",
+    "tablesample": "ORDER BY hash LIMIT n takes some rows",
+    "fetch": "write LIMIT n",
+    "pivot": "count(*) FILTER (WHERE ...) makes columns",
+    "unpivot": "a LATERAL (VALUES ...) makes rows",
+}
 
 
 class _Clause(tuple[str, Any]):
@@ -572,8 +584,20 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         return ast.Literal(value, span=span_of(meta))
 
     alias = name
-    bare_alias = name
     base = name
+
+    def bare_alias(self, meta: Meta, c: list[Any]) -> Any:
+        word = str(c[0]).lower()
+        if word in _FOREIGN:
+            # Taken as a name, the rest would be another query than was meant.
+            raise QueryError(
+                "syntax_error",
+                f"there is no {word.upper()} in GQL",
+                hint=f"{_FOREIGN[word]}; if it is a name, write AS {word}",
+                span=span_of(meta),
+                source=self.text,
+            )
+        return self.name(meta, c)
 
     def string(self, meta: Meta, c: list[Any]) -> ast.Literal:
         return ast.Literal(_unquote(c[0]), span=span_of(meta))
