@@ -45,8 +45,8 @@ types: setup  ## check the types of the package
 layering: setup  ## check which module may import which
 	$(RUN) pytest -q tests/test_layering.py
 
-docs: setup  ## rewrite the tables in docs/ that are made from the source
-	$(RUN) pytest -q tests/test_docs.py --update-docs
+docs: setup  ## rewrite what docs/ has from the source, and the answers of its examples
+	$(RUN) pytest -q tests/test_docs.py tests/test_reference.py --update-docs
 
 bench: setup  ## measure against git on REPO, side by side
 	$(RUN) bench.run "$(REPO)"

@@ -90,7 +90,7 @@ def _drawn(result: Result) -> str:
     render(table, "table", Target(out.extend, True, False, _WIDTH))
     lines = _PERSONAL.sub(r"…@\1", out.decode()).splitlines()
     if left_out > 1:
-        lines.insert(len(lines) - _LAST, f"... {left_out:,} rows")
+        lines.insert(len(lines) - _LAST, f"... {left_out:,} rows left out")
     return "".join(f"{line}\n" for line in [*lines, *(f"warning: {w}" for w in result.warnings)])
 
 
