@@ -182,9 +182,9 @@ GENERATED: dict[str, dict[str, Callable[[], str]]] = {
     "settings.md": {"settings": settings},
     "tables.md": {"tables": tables},
     "functions.md": {"functions": functions},
+    "gql.md": {"qualifiers": qualifiers},
     "errors.md": {"exit statuses": exit_statuses},
     "commands.md": {
-        "qualifiers": qualifiers,
         "commands": commands,
         "shell commands": shell_commands,
     },
