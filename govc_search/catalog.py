@@ -55,7 +55,7 @@ class Function:
 
     Types: TEXT, INTEGER, DOUBLE (any number), BOOLEAN, TIMESTAMP (or date), DATE, INTERVAL,
     LIST, ANY; DIGITS (a small whole number). Constants: PART such as 'month', PATTERN, INTERVAL,
-    FORMAT as of strftime, SEPARATOR, SHARE from 0 to 1, GROUP from 0 to 9, COUNT from 1. `optional`
+    FORMAT as of strftime, SEPARATOR, FLAGS of a regular expression, SHARE from 0 to 1, GROUP from 0 to 9, COUNT from 1. `optional`
     counts trailing arguments that may be left out, `variadic` repeats the last. `returns` may be
     `=0`: the type of argument 0; ITEM: of the items of its list; LISTED: a list of it. `kind`: scalar, aggregate, window, text or graph (the last two are
     compiled by hand). `fault`: what becomes of arguments that it cannot take, see `bound.Fault`.
@@ -81,6 +81,8 @@ class Function:
         """Returns the call as people write it."""
         required = len(self.args) - self.optional
         names = [a.lower() if i < required else f"[{a.lower()}]" for i, a in enumerate(self.args)]
+        if self.args[:1] == ("ALIAS",):
+            names = ["[alias]", *(a.lower() for a in self.args[1:])]
         more = ", ..." if self.variadic else ""
         result = {ITEM: "ANY", LISTED: "LIST"}.get(self.returns, self.returns)
         if result[0] == "=":
@@ -130,7 +132,7 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("lpad", "TEXT INTEGER TEXT", TEXT, "padded at the left to a length", bounded=(1, 10_000)),
     _f("rpad", "TEXT INTEGER TEXT", TEXT, "padded at the right to a length", bounded=(1, 10_000)),
     _f("regexp_extract", "TEXT PATTERN GROUP?", TEXT, "what a regular expression (or its group) matched"),
-    _f("regexp_replace", "TEXT PATTERN TEXT", TEXT, "with every match of a regular expression replaced", "regexp_replace({0}, {1}, {2}, 'g')", size="(strlen({0}) + 1) * strlen({2})"),
+    _f("regexp_replace", "TEXT PATTERN TEXT FLAGS?", TEXT, "with the first match of a regular expression replaced, with 'g' every one", size="(strlen({0}) + 1) * strlen({2})"),
     _f("regexp_matches", "TEXT PATTERN", BOOLEAN, "a regular expression matches somewhere, as ~ does", aliases=("regexp_like",)),
     _f("regexp_full_match", "TEXT PATTERN", BOOLEAN, "a regular expression matches the whole text"),
     _f("regexp_extract_all", "TEXT PATTERN GROUP?", TEXTS, "all that a regular expression (or its group) matched"),

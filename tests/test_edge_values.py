@@ -42,6 +42,7 @@ CONSTANTS = {
     "PATTERN": ["''", "'('", "'(a)|b'", "'\\9'", "NULL"],
     "INTERVAL": ["'0 days'", "'-1 day'", "'9999 years'", "'99999999999 years'", "'9999999 hours'", "'1 month 1 day'", "''", "NULL"],
     "FORMAT": ["'%Q'", "'%'", "'%Y-%-m'", "''", "'%%'", "NULL", "'%\U0001f600'"],
+    "FLAGS": ["''", "'g'", "'x'", "NULL", "subject"],
     "SEPARATOR": ["''", "'; '", "NULL", "subject"],
     "SHARE": ["0", "1", "0.5", "1.5", "-0.5", "'nan'::DOUBLE", "NULL", "insertions"],
     "GROUP": ["0", "9", "10", "-1", "99999999999999999999", "NULL", "insertions"],
@@ -52,7 +53,7 @@ CONSTANTS = {
 USUAL = {
     "TEXT": "'a b'", "INTEGER": "2", "DOUBLE": "1.5", "BOOLEAN": "TRUE", "TIMESTAMP": "TIMESTAMP '2020-02-29'",
     "DATE": "DATE '2020-02-29'", "INTERVAL": "'2 weeks'", "LIST": "['a', 'b']", "TEXT|LIST": "'a'", "ANY": "'a'", "PART": "'month'",
-    "PATTERN": "'(a)'", "FORMAT": "'%Y'", "SEPARATOR": "','", "SHARE": "0.5", "GROUP": "1", "DIGITS": "1",
+    "PATTERN": "'(a)'", "FORMAT": "'%Y'", "SEPARATOR": "','", "FLAGS": "'g'", "SHARE": "0.5", "GROUP": "1", "DIGITS": "1",
     "COUNT": "2", "WIDTH": "10", "STEP": "1", "SOME": "'a'", "NUMBERS": "[1, 2]", "LISTS": "[[1], [2]]",
 }  # fmt: skip
 CODES = {
@@ -245,7 +246,7 @@ def test_nesting_does_not_multiply(engine: Engine, open_: str, close: str) -> No
     ("open_", "close"),
     [
         ("replace(", ", 'x', 'xxxxxxxxxxxxxxxxxxxx')"),
-        ("regexp_replace(", ", 'x', '\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0')"),
+        ("regexp_replace(", ", 'x', '\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0', 'g')"),
         ("array_to_string(split(", f", ''), '{'x' * 900}')"),
     ],
 )

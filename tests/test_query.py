@@ -469,7 +469,7 @@ ARGUMENTS = {
     "TEXT": "subject", "INTEGER": "2", "DOUBLE": "insertions", "BOOLEAN": "is_merge", "TIMESTAMP": "author_date",
     "INTERVAL": "'2 weeks'", "LIST": "parents", "ANY": "author", "PART": "'month'", "PATTERN": "'a(.)'",
     "COLUMN": "subject", "ALIAS": "commits", "DATE": "author_date", "DIGITS": "1", "GROUP": "1",
-    "FORMAT": "'%Y'", "SEPARATOR": "'; '", "SHARE": "0.5", "TEXT|LIST": "parents", "TEXT|INTEGER": "position",
+    "FORMAT": "'%Y'", "SEPARATOR": "'; '", "FLAGS": "'gi'", "SHARE": "0.5", "TEXT|LIST": "parents", "TEXT|INTEGER": "position",
     "COUNT": "2", "WIDTH": "20", "MAP": "histogram(author)", "STEP": "1", "SOME": "author",
 }  # fmt: skip
 SPECIAL = {

@@ -47,7 +47,7 @@ class ArithmeticBinder:
         return bound.Apply(sql, (operand,), operand.type, fault)
 
     def binary(self, expr: ast.Binary, scope: Scope) -> bound.Expr:
-        """Returns bound `+ - * / %`."""
+        """Returns bound `+ - * / // %`."""
         op = expr.op
         left, right = self.x.bind(expr.left, scope), self.x.bind(expr.right, scope)
         kinds = {left.type, right.type} - {"NULL", "ANY"}
@@ -62,7 +62,7 @@ class ArithmeticBinder:
         left, right = self.signed(left, expr.left.span), self.signed(right, expr.right.span)
         kind = "DOUBLE" if op == "/" or "DOUBLE" in kinds else "INTEGER"
         return bound.Apply(
-            f"({{0}} {op} {{1}})", (left, right), kind, self.division(expr.span) if op in "/%"
+            f"({{0}} {op} {{1}})", (left, right), kind, self.division(expr.span) if op in ("/", "//", "%")
             else self.too_large(expr.span, f"{{0}} {op} {{1}}") if kind == "INTEGER" else None,
         )  # fmt: skip
 

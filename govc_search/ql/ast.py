@@ -458,14 +458,13 @@ class Cte(Node):
 
 @dataclass(frozen=True, slots=True)
 class Query(Node):
-    """WITH, a body, ORDER BY, LIMIT, OFFSET."""
+    """WITH, a body, ORDER BY, LIMIT, OFFSET; `order_all` is the one item of ORDER BY ALL."""
 
     body: Body
     ctes: tuple[Cte, ...] = ()
     recursive: bool = False
     order_by: tuple[OrderItem, ...] = ()
-    order_all: bool = False
-    order_all_descending: bool = False
+    order_all: OrderItem | None = None
     limit: Expr | None = None
     offset: Expr | None = None
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from govc_search import catalog
 from govc_search.errors import QueryError, Span
 from govc_search.ql import ast, bound, joins, names, parser, recursion
-from govc_search.ql.grouping import check_grouped, grouping_sets, refuse_grouping
+from govc_search.ql.grouping import check_grouped, grouping_sets
 from govc_search.settings import Settings
 
 __all__ = ["Binder", "Scope"]
@@ -212,6 +212,10 @@ class Binder:
             self.settings.size("query_leaves"),
             self.error,
         )
+        if select.group_all:
+            # Resolved here: DuckDB's own takes no window of QUALIFY for one over the groups.
+            each = (e for e in exprs if not (bound.has_aggregate(e) or bound.has_window(e)))
+            group = tuple(dict.fromkeys(each))
         scope.clause = ""
         having = x.condition(select.having, scope, "HAVING") if select.having else None
         if select.having and having is not None and bound.has_window(having):
@@ -224,21 +228,18 @@ class Binder:
         qualify = x.condition(select.qualify, scope, "QUALIFY") if select.qualify else None
         result = bound.BoundSelect(
             tuple(names), tuple(exprs), relation, where, group,
-            select.group_all, having, qualify, select.distinct, (), sets,
+            having, qualify, select.distinct, (), sets,
         )  # fmt: skip
         for window in scope.windows.values():
             # Also one that nothing uses has to be right.
             x.calls.windows.window(bound.Constant(None, "NULL"), window, scope)
-        if result.is_grouped and not select.group_all:
+        if result.is_grouped:
             checked = list(zip(exprs, spans, strict=True))
             for clause, written in ((having, select.having), (qualify, select.qualify)):
                 if clause is not None and written is not None:
                     checked.append((clause, written.span))
             for expr, span in checked:
                 check_grouped(expr, group, scope.relations, span, self.error)
-        elif select.group_all:
-            for expr, span in zip(exprs, spans, strict=True):
-                refuse_grouping(expr, span, self.error)
         if select.distinct_on:
             on = tuple(
                 self._order_expr(e, result, scope, "DISTINCT ON") for e in select.distinct_on
@@ -321,9 +322,9 @@ class Binder:
     def _order(
         self, query: ast.Query, body: bound.Body, scope: Scope | None
     ) -> tuple[bound.OrderKey, ...]:
-        if query.order_all:
+        if each := query.order_all:
             return tuple(
-                bound.OrderKey(bound.Output(i, t), query.order_all_descending, None)
+                bound.OrderKey(bound.Output(i, t), each.descending, each.nulls_first)
                 for i, t in enumerate(body.types)
             )
         keys = []
@@ -353,9 +354,9 @@ class Binder:
         if result in body.exprs:
             i = body.exprs.index(result)
             return bound.Output(i, body.types[i])
-        if body.is_grouped and not body.group_all:
+        if body.is_grouped:
             check_grouped(result, body.group_by, scope.relations, expr.span, self.error)
-        elif bound.has_aggregate(result) and not body.group_all:
+        elif bound.has_aggregate(result):
             raise self.error(
                 "aggregate_place", "ORDER BY takes no aggregate where nothing is grouped", expr.span
             )

@@ -361,7 +361,6 @@ class BoundSelect:
     from_: Relation | None
     where: tuple[Expr, ...]
     group_by: tuple[Expr, ...]
-    group_all: bool
     having: Expr | None
     qualify: Expr | None
     distinct: bool
@@ -380,7 +379,6 @@ class BoundSelect:
         return bool(
             self.group_by
             or self.sets
-            or self.group_all
             or self.having is not None
             or any(map(has_aggregate, asked))
         )

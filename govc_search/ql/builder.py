@@ -127,8 +127,7 @@ class _Builder(lark.Transformer[lark.Token, Any]):
             ctes=tuple(ctes),
             recursive=recursive,
             order_by=tuple(order),
-            order_all="order_all" in parts,
-            order_all_descending=parts.get("order_all") == ["descending"],
+            order_all=parts["order_all"][0] if "order_all" in parts else None,
             limit=parts["limit"][0] if "limit" in parts else None,
             offset=parts["offset"][0] if "offset" in parts else None,
             span=span_of(meta),
@@ -215,7 +214,8 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         return (name.value, window)
 
     def order_all(self, meta: Meta, c: list[Any]) -> _Clause:
-        return _Clause(("order_all", _nodes(c)))
+        item = self.order_item(meta, [ast.Star(None, span=span_of(meta)), *_nodes(c)])
+        return _Clause(("order_all", [item]))
 
     def select_item(self, meta: Meta, c: list[Any]) -> ast.SelectItem:
         expr, *alias = _nodes(c)
@@ -437,7 +437,7 @@ class _Builder(lark.Transformer[lark.Token, Any]):
 
     def typed_literal(self, meta: Meta, c: list[Any]) -> ast.TypedLiteral:
         kind = str(c[0]).upper()
-        if kind not in ("DATE", "TIMESTAMP", "INTERVAL"):
+        if kind not in ("DATE", "TIMESTAMP"):
             raise QueryError(
                 "syntax_error",
                 f"unexpected text after {str(c[0])!r}",
@@ -446,6 +446,14 @@ class _Builder(lark.Transformer[lark.Token, Any]):
                 source=self.text,
             )
         return ast.TypedLiteral(kind, _unquote(c[1]), span=span_of(meta))
+
+    def interval(self, meta: Meta, c: list[Any]) -> ast.TypedLiteral:
+        number = _unquote(c[1]) if c[1].type == "STRING" else str(c[1])
+        return ast.TypedLiteral("INTERVAL", " ".join([number, *map(str, c[2:])]), span=span_of(meta))
+
+    def intervals(self, meta: Meta, c: list[Any]) -> ast.Binary:
+        unit = ast.TypedLiteral("INTERVAL", f"1 {c[2]}", span=span_of(meta))
+        return ast.Binary("*", c[1], unit, span=span_of(meta))
 
     def parens(self, meta: Meta, c: list[Any]) -> Any:
         return c[0]
@@ -480,7 +488,7 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         return ast.Extract(str(part).lower(), _nodes(c)[0], span=span_of(meta))
 
     def list_literal(self, meta: Meta, c: list[Any]) -> ast.ListLiteral:
-        return ast.ListLiteral(tuple(c), span=span_of(meta))
+        return ast.ListLiteral(tuple(_nodes(c)), span=span_of(meta))
 
     def function(self, meta: Meta, c: list[Any]) -> str:
         return str(c[0])
@@ -568,7 +576,7 @@ class _Builder(lark.Transformer[lark.Token, Any]):
     def type(self, meta: Meta, c: list[Any]) -> str:
         lists = sum(1 for x in c if not isinstance(x, lark.Token))
         name, *sizes = [str(x) for x in c if isinstance(x, lark.Token)]
-        return name.upper() + (f"({', '.join(sizes)})" if sizes else "") + "[]" * lists
+        return " ".join(name.upper().split()) + (f"({', '.join(sizes)})" if sizes else "") + "[]" * lists
 
     def brackets(self, meta: Meta, c: list[Any]) -> list[Any]:
         return []
@@ -603,11 +611,12 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         return ast.Literal(_unquote(c[0]), span=span_of(meta))
 
     def integer(self, meta: Meta, c: list[Any]) -> ast.Literal:
-        digits = str(c[0])
+        digits = str(c[0]).replace("_", "")
+        base = 16 if digits[:2] in ("0x", "0X") else 10
         # Longer digits are not even turned into a number.
-        if len(digits) > 38 or int(digits) >= 1 << 127:
+        if len(digits) > 38 or int(digits, base) >= 1 << 127:
             raise self._too_large(meta)
-        return ast.Literal(int(digits), span=span_of(meta))
+        return ast.Literal(int(digits, base), span=span_of(meta))
 
     def decimal(self, meta: Meta, c: list[Any]) -> ast.Literal:
         value = float(c[0])

@@ -254,6 +254,14 @@ class CallBinder:
                     "as in '%Y-%m-%d %H:%M:%S'; %% is a per cent sign",
                 )  # fmt: skip
             return bound.constant(text)
+        if wanted == "FLAGS":
+            text = self.x.text_constant(arg, scope, function.name)
+            if set(text) - set("gi"):
+                raise self.error(
+                    "invalid_argument", f"{function.name} has no option {text!r}", arg.span,
+                    "'g' replaces every match, 'i' ignores case",
+                )  # fmt: skip
+            return bound.constant(text)
         if wanted in _CONSTANTS:
             return self._number(function, arg, scope, *_CONSTANTS[wanted])
         value = self.x.bind(arg, scope)
@@ -322,7 +330,7 @@ class CallBinder:
             )  # fmt: skip
 
     def _check_replacement(self, args: list[bound.Expr], span: Span) -> None:
-        pattern, replacement = args[1:]
+        pattern, replacement = args[1:3]
         if not isinstance(pattern, bound.Constant) or not isinstance(replacement, bound.Constant):
             return
         count = patterns.groups(str(pattern.value))

@@ -19,7 +19,8 @@ _CASTS = {
     "INT": "BIGINT", "BIGINT": "BIGINT", "SMALLINT": "BIGINT", "DOUBLE": "DOUBLE",
     "FLOAT": "DOUBLE", "REAL": "DOUBLE", "DECIMAL": "DOUBLE", "NUMERIC": "DOUBLE",
     "BOOLEAN": "BOOLEAN", "BOOL": "BOOLEAN", "TIMESTAMP": "TIMESTAMP", "DATETIME": "TIMESTAMP",
-    "DATE": "DATE", "INTERVAL": "INTERVAL",
+    "DATE": "DATE", "INTERVAL": "INTERVAL", "DOUBLE PRECISION": "DOUBLE", "CHARACTER VARYING": "VARCHAR",
+    "TIMESTAMPTZ": "TIMESTAMP", "TIMESTAMP WITH TIME ZONE": "TIMESTAMP", "TIMESTAMP WITHOUT TIME ZONE": "TIMESTAMP",
 }  # fmt: skip
 # A year or month alone is its first instant. With a zone DuckDB turns what has an offset to UTC.
 _WITH_OFFSET = "regexp_replace(regexp_replace(trim({0}), '^(\\d{{4}})$', '\\1-01'), '^(\\d{{4}}-\\d{{1,2}})$', '\\1-01')"

@@ -208,9 +208,7 @@ class _Compiler:
         if select.where:
             tail += " WHERE " + " AND ".join(self.expr(e) for e in select.where)
         having: list[str] = []
-        if select.group_all:
-            tail += " GROUP BY ALL"
-        elif select.sets:
+        if select.sets:
             tail += f" GROUP BY {self.sets(select)}"
         elif select.group_by:
             # A constant makes no groups, and its SQL would be taken for a position.

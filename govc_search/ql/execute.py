@@ -212,7 +212,7 @@ def _tree(
     def passing(conditions: tuple[bound.Expr, ...], rows: pa.Table) -> pa.ChunkedArray:
         row = bound.Column(tree.scan, catalog.ROW)
         select = bound.BoundSelect(
-            ("row",), (row,), tree.scan, conditions, (), False, None, None, False
+            ("row",), (row,), tree.scan, conditions, (), None, None, False
         )
         asked = replace(plan, query=bound.BoundQuery(select, (), (), None, 0))
         known = {**relations, tree.name: rows}

@@ -147,7 +147,7 @@ def _body(body: bound.Body, plan: Plan) -> list[tuple[str, int]]:
                 level += 1
             if body.is_grouped:
                 shown = [_short(g) for g in body.group_by]
-                keys = "all" if body.group_all else ", ".join(shown) or "()"
+                keys = ", ".join(shown) or "()"
                 if body.sets:
                     keys = ", ".join(f"({', '.join(shown[i] for i in one)})" for one in body.sets)
                 out.append((f"aggregate by {keys}", level))

@@ -281,10 +281,12 @@ class ExpressionBinder:
     def text_constant(self, expr: ast.Expr, scope: Scope, what: str) -> str:
         """Returns the text of a constant or parameter, such as a pattern."""
         value = self.bind(expr, scope)
-        if not isinstance(value, bound.Constant) or not isinstance(value.value, str):
+        if not isinstance(value, bound.Constant):
             raise self.error(
                 "pattern_not_constant", f"{what} takes text or a parameter here", expr.span,
             )  # fmt: skip
+        if not isinstance(value.value, str):
+            raise self.error("type_mismatch", f"{what} takes text here, not {value.type}", expr.span)
         self.check_pattern(value, expr.span)
         return value.value
 

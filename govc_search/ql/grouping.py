@@ -9,7 +9,7 @@ from typing import TypeGuard
 from govc_search.errors import QueryError, Span
 from govc_search.ql import ast, bound
 
-__all__ = ["check_grouped", "grouping_sets", "refuse_grouping"]
+__all__ = ["check_grouped", "grouping_sets"]
 
 
 _Columns = bound.Column | bound.DerivedColumn | bound.Score
@@ -87,15 +87,6 @@ def _check_keys(
             span,
             "write its arguments as they stand there",
         )
-
-
-def refuse_grouping(expr: bound.Expr, span: Span, error: Callable[..., QueryError]) -> None:
-    """Raises not_grouped where an expression asks for the grouping sets of GROUP BY ALL."""
-    if any(map(_is_grouping, bound.walk(expr))):
-        raise error(
-            "not_grouped", "grouping needs to know the keys, which GROUP BY ALL does not name", span,
-            "write them out: GROUP BY ROLLUP (...)",
-        )  # fmt: skip
 
 
 def grouping_sets(

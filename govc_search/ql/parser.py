@@ -11,6 +11,7 @@ import lark
 from govc_search.errors import QueryError, Span
 from govc_search.ql import ast
 from govc_search.ql.builder import build, span_of
+from govc_search.ql.dialects import instead
 from govc_search.ql.grammar import parser_of
 
 __all__ = ["keywords", "on_one_line", "parse"]
@@ -61,6 +62,7 @@ def parse(text: str, *, max_bytes: int = 65_536, max_nesting: int = 32) -> ast.S
     return build(tree, text)
 
 
+_WORD = re.compile(r"\w+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # A comment without an end goes to the end, or the search for it would begin again at each "/*".
 _NESTING = re.compile(
@@ -114,7 +116,7 @@ _SYMBOLS = {
     "SEMICOLON": '";"', "NAME": "a name", "QUOTED": "a name", "STRING": "text in '...'",
     "INTEGER": "a number", "DECIMAL": "a number", "PARAMETER": "a $parameter",
     "COMPARE": "a comparison", "$END": "the end", "PLUS": '"+"', "MINUS": '"-"', "STAR": '"*"',
-    "SLASH": '"/"', "PERCENT": '"%"', "ARROW": '"=>"', "__ANON_0": '"||"', "__ANON_1": '"::"', "QMARK": '"?"',
+    "SLASH": '"/"', "SLASHES": '"//"', "PERCENT": '"%"', "ARROW": '"=>"', "UNIT": "a unit such as DAY", "LONG_TYPE": "a type", "__ANON_0": '"||"', "__ANON_1": '"::"', "QMARK": '"?"',
 }  # fmt: skip
 
 
@@ -144,6 +146,16 @@ def _syntax_error(error: lark.exceptions.UnexpectedInput, text: str) -> QueryErr
                 source=text,
             )
         what = f"unexpected character {rest[:1]!r}"
+        if rest[:1].isdecimal():
+            number = _WORD.match(rest)
+            end = start + (number.end() if number else 1)
+            return QueryError(
+                "syntax_error",
+                f"{text[start:end]!r} is neither a number nor a name",
+                hint="a name begins with a letter",
+                span=Span(start, end),
+                source=text,
+            )
     if text[max(start - 1, 0) : start + 1] == "==":
         return QueryError(
             "syntax_error",
@@ -152,6 +164,9 @@ def _syntax_error(error: lark.exceptions.UnexpectedInput, text: str) -> QueryErr
             span=Span(start - 1, start + 1),
             source=text,
         )
+    other = instead(text, start)
+    if other is not None:
+        return QueryError("syntax_error", what, hint=other, span=Span(start, end), source=text)
     words = sorted(e for e in expected if e in keywords())
     word = text[start:end]
     near = difflib.get_close_matches(word.upper(), words, 1, 0.7) if word else []
@@ -190,10 +205,10 @@ def _last_word(text: str, end: int) -> Span:
 _BEGINS_VALUE = {
     "LPAR", "PLUS", "MINUS", "QMARK", "LSQB", "STRING", "INTEGER", "DECIMAL", "PARAMETER", "NAME",
     "QUOTED", "CASE", "CAST", "TRY_CAST", "EXISTS", "EXTRACT", "NOT", "TRUE", "FALSE", "NULL", "LEFT", "RIGHT",
-    "CONTAINS", "MATCH", "GLOB", "LIKE",
+    "CONTAINS", "MATCH", "GLOB", "LIKE", "ARRAY", "INTERVAL",
 }  # fmt: skip
 _FOLLOWS_VALUE = {
-    "COMPARE", "PLUS", "MINUS", "STAR", "SLASH", "PERCENT", "LSQB", "__ANON_0", "__ANON_1", "AND",
+    "COMPARE", "PLUS", "MINUS", "STAR", "SLASH", "SLASHES", "PERCENT", "LSQB", "__ANON_0", "__ANON_1", "AND",
     "OR", "NOT", "BETWEEN", "IN", "LIKE", "ILIKE", "GLOB", "MATCH", "CONTAINS", "IS", "AT",
     "ARROW",
 }  # fmt: skip

@@ -127,7 +127,7 @@ class _Planner:
             columns = ("repo", "full_name")
             body = bound.BoundSelect(
                 columns, tuple(named[c] for c in columns), source, conditions, (),
-                group_all=False, having=None, qualify=None, distinct=False,
+                having=None, qualify=None, distinct=False,
             )  # fmt: skip
             order = tuple(bound.OrderKey(bound.Output(i, "TEXT"), False, None) for i in (0, 1))
             query = bound.BoundQuery(body, (), order, None, 0)

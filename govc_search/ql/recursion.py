@@ -102,7 +102,7 @@ def _typed(binder: Binder, left: bound.Body, types: tuple[str, ...]) -> bound.Bo
         exprs.append(
             bound.Apply(f"CAST({{0}} AS {target}{lists})", (column,), kind) if target else column
         )
-    return bound.BoundSelect(left.names, tuple(exprs), derived, (), (), False, None, None, False)
+    return bound.BoundSelect(left.names, tuple(exprs), derived, (), (), None, None, False)
 
 
 def _check(binder: Binder, cte: ast.Cte, body: bound.Body, number: int, span: Span) -> None:

@@ -143,7 +143,7 @@ def _first_rows(query: bound.BoundQuery) -> tuple[bound.Scan, int] | None:
     scan = select.from_
     if not isinstance(scan, bound.Scan) or not scan.table.tree:
         return None
-    grouped = select.group_by or select.group_all or select.sets or select.having
+    grouped = select.group_by or select.sets or select.having
     one_each = not grouped and not select.distinct and not any(map(_of_several_rows, select.exprs))
     if one_each and select.qualify is None and all(_stage(e, scan) for e in select.where):
         return scan, query.limit + query.offset
