@@ -6,6 +6,7 @@ index must agree with it. Words in a query are as `analysis.query_tokens` gives 
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ __all__ = [
     "matches",
     "matching_words",
     "necessary",
+    "possible",
     "spans",
 ]
 
@@ -221,6 +223,38 @@ def fuzzy_count(node: Node) -> int:
     if isinstance(node, Fuzzy):
         return int(node.distance > 0)
     return sum(fuzzy_count(child) for child in children(node))
+
+
+# ---- many texts
+
+
+def possible(node: Node, texts: Mapping[str, pa.Array]) -> pa.Array | None:
+    """Returns whether each of many documents may match, or None if any may.
+
+    `texts` are of each field those of all documents. A glance at letters alone, to spare `matches`.
+    """
+    match node:
+        case And(nodes):
+            known = [mask for n in nodes if (mask := possible(n, texts)) is not None]
+            return functools.reduce(pc.and_, known) if known else None
+        case Or(nodes):
+            masks = [possible(n, texts) for n in nodes]
+            known = [mask for mask in masks if mask is not None]
+            return functools.reduce(pc.or_, known) if len(known) == len(masks) else None
+        case Boost(child, _):
+            return possible(child, texts)
+        case Term(fields, word) | Prefix(fields, word):
+            return functools.reduce(pc.or_, (_holding(texts[f], (word,)) for f in fields))
+        case Phrase(fields, words, _):
+            return functools.reduce(pc.or_, (_holding(texts[f], words) for f in fields))
+    return None
+
+
+def _holding(texts: pa.Array, words: Sequence[str]) -> pa.Array:
+    """Returns where texts hold the letters of all words, or letters that fold into others."""
+    lowered = pc.ascii_lower(texts)
+    held = (pc.match_substring(lowered, word) for word in words)
+    return pc.or_(functools.reduce(pc.and_, held), pc.invert(pc.string_is_ascii(texts)))
 
 
 # ---- one text

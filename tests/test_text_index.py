@@ -227,6 +227,32 @@ def ids(index: TextIndex, query: Node, **options: Any) -> list[int]:
     return hits.ids.tolist()
 
 
+def test_a_glance_at_letters_passes_what_matches() -> None:
+    rng = random.Random(7)
+    rows = {p: commit(rng, p) for p in range(1, 121)}
+    spared = 0
+    for table, docs in documents(rows).items():
+        names = (
+            "\uff47\uff45\uff54 it",
+            "GetFileName",
+            "na\u00efve",
+            "nai\u0308ve",
+            "HTTPServer",
+            "",
+        )
+        held = [*docs.values(), *({f: name for f in FIELDS[table]} for name in names)]
+        texts = {f: pa.array([doc.get(f) or "" for doc in held]) for f in FIELDS[table]}
+        for _ in range(300):
+            query = node(rng, table)
+            mask = textquery.possible(query, texts)
+            if mask is None:
+                continue
+            for doc, may in zip(held, mask.to_pylist(), strict=True):
+                spared += not may
+                assert may or not textquery.matches(query, doc), (query, doc)
+    assert spared > 1_000
+
+
 def test_exact_words_rank_before_corrected_ones(tmp_path: Path) -> None:
     # The misspelt words are rare, which plain BM25 would reward.
     index = small(tmp_path, ["memory leak"] * 6 + ["memmory leaks", "memroy leek", "other words"])

@@ -377,10 +377,7 @@ class BoundSelect:
         """Returns whether a result row is made of several rows."""
         asked = (*self.exprs, *(e for e in (self.having, self.qualify) if e is not None))
         return bool(
-            self.group_by
-            or self.sets
-            or self.having is not None
-            or any(map(has_aggregate, asked))
+            self.group_by or self.sets or self.having is not None or any(map(has_aggregate, asked))
         )
 
 

@@ -449,7 +449,9 @@ class _Builder(lark.Transformer[lark.Token, Any]):
 
     def interval(self, meta: Meta, c: list[Any]) -> ast.TypedLiteral:
         number = _unquote(c[1]) if c[1].type == "STRING" else str(c[1])
-        return ast.TypedLiteral("INTERVAL", " ".join([number, *map(str, c[2:])]), span=span_of(meta))
+        return ast.TypedLiteral(
+            "INTERVAL", " ".join([number, *map(str, c[2:])]), span=span_of(meta)
+        )
 
     def intervals(self, meta: Meta, c: list[Any]) -> ast.Binary:
         unit = ast.TypedLiteral("INTERVAL", f"1 {c[2]}", span=span_of(meta))
@@ -576,7 +578,11 @@ class _Builder(lark.Transformer[lark.Token, Any]):
     def type(self, meta: Meta, c: list[Any]) -> str:
         lists = sum(1 for x in c if not isinstance(x, lark.Token))
         name, *sizes = [str(x) for x in c if isinstance(x, lark.Token)]
-        return " ".join(name.upper().split()) + (f"({', '.join(sizes)})" if sizes else "") + "[]" * lists
+        return (
+            " ".join(name.upper().split())
+            + (f"({', '.join(sizes)})" if sizes else "")
+            + "[]" * lists
+        )
 
     def brackets(self, meta: Meta, c: list[Any]) -> list[Any]:
         return []

@@ -245,23 +245,8 @@ class CallBinder:
             text = self._interval_text(function, arg, scope)
             self._check_interval(function, text, arg.span)
             return bound.constant(text.strip())
-        if wanted in ("FORMAT", "SEPARATOR"):
-            text = self.x.text_constant(arg, scope, function.name)
-            wrong = times.wrong_directive(text) if wanted == "FORMAT" else None
-            if wrong is not None:
-                raise self.error(
-                    "invalid_argument", f"{function.name} has no directive {wrong!r}", arg.span,
-                    "as in '%Y-%m-%d %H:%M:%S'; %% is a per cent sign",
-                )  # fmt: skip
-            return bound.constant(text)
-        if wanted == "FLAGS":
-            text = self.x.text_constant(arg, scope, function.name)
-            if set(text) - set("gi"):
-                raise self.error(
-                    "invalid_argument", f"{function.name} has no option {text!r}", arg.span,
-                    "'g' replaces every match, 'i' ignores case",
-                )  # fmt: skip
-            return bound.constant(text)
+        if wanted in ("FORMAT", "SEPARATOR", "FLAGS"):
+            return self._text(function, wanted, arg, scope)
         if wanted in _CONSTANTS:
             return self._number(function, arg, scope, *_CONSTANTS[wanted])
         value = self.x.bind(arg, scope)
@@ -294,6 +279,24 @@ class CallBinder:
             # NULL alone does not say which of several functions of a name is meant.
             return bound.Apply(_NULLS[wanted], (), wanted)
         return self._whole(function, value, arg.span) if wanted == "INTEGER" else value
+
+    def _text(
+        self, function: catalog.Function, wanted: str, arg: ast.Expr, scope: Scope
+    ) -> bound.Expr:
+        """Returns a constant text that says how something is written."""
+        text = self.x.text_constant(arg, scope, function.name)
+        wrong = times.wrong_directive(text) if wanted == "FORMAT" else None
+        if wrong is not None:
+            raise self.error(
+                "invalid_argument", f"{function.name} has no directive {wrong!r}", arg.span,
+                "as in '%Y-%m-%d %H:%M:%S'; %% is a per cent sign",
+            )  # fmt: skip
+        if wanted == "FLAGS" and set(text) - set("gi"):
+            raise self.error(
+                "invalid_argument", f"{function.name} has no option {text!r}", arg.span,
+                "'g' replaces every match, 'i' ignores case",
+            )  # fmt: skip
+        return bound.constant(text)
 
     def _interval_text(self, function: catalog.Function, arg: ast.Expr, scope: Scope) -> str:
         """Returns the text of an interval, whether INTERVAL stands before it or not."""

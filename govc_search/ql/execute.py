@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from govc_search import catalog, highlight, scope, textquery
 from govc_search.errors import DeadlineError, QueryError, SourceError
@@ -211,9 +212,7 @@ def _tree(
 
     def passing(conditions: tuple[bound.Expr, ...], rows: pa.Table) -> pa.ChunkedArray:
         row = bound.Column(tree.scan, catalog.ROW)
-        select = bound.BoundSelect(
-            ("row",), (row,), tree.scan, conditions, (), None, None, False
-        )
+        select = bound.BoundSelect(("row",), (row,), tree.scan, conditions, (), None, None, False)
         asked = replace(plan, query=bound.BoundQuery(select, (), (), None, 0))
         known = {**relations, tree.name: rows}
         found, checks = _read(asked, snapshot, now, known, functions, until, limit)
@@ -391,11 +390,16 @@ def _scanner(f: ScannedText, until: float, late: threading.Event) -> Callable[..
     """Returns the reference evaluation of a text query, over an array of lists: a text a field."""
 
     def scan(documents: pa.Array) -> pa.Array:
+        _still(until, late)
         out = np.zeros(len(documents), dtype=bool)
-        for i, texts in enumerate(documents.to_pylist()):
+        flat, width = pc.list_flatten(documents), len(f.fields)
+        columns = (flat.take(pa.array(np.arange(i, len(flat), width))) for i in range(width))
+        mask = textquery.possible(f.node, dict(zip(f.fields, columns, strict=True)))
+        places = np.arange(len(out)) if mask is None else np.flatnonzero(mask)
+        for i, texts in enumerate(documents.take(pa.array(places)).to_pylist()):
             if i % 256 == 0:
                 _still(until, late)
-            out[i] = textquery.matches(f.node, dict(zip(f.fields, texts, strict=True)))
+            out[places[i]] = textquery.matches(f.node, dict(zip(f.fields, texts, strict=True)))
         return pa.array(out)
 
     return scan

@@ -286,7 +286,9 @@ class ExpressionBinder:
                 "pattern_not_constant", f"{what} takes text or a parameter here", expr.span,
             )  # fmt: skip
         if not isinstance(value.value, str):
-            raise self.error("type_mismatch", f"{what} takes text here, not {value.type}", expr.span)
+            raise self.error(
+                "type_mismatch", f"{what} takes text here, not {value.type}", expr.span
+            )
         self.check_pattern(value, expr.span)
         return value.value
 
