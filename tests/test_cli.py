@@ -173,6 +173,12 @@ def test_parameters_are_typed() -> None:
             parameters(wrong)
 
 
+def test_parameters_may_be_lists() -> None:
+    assert parameters(['a=[1, "x", null]', "b=[drop] it", "c='[1]'", "d=[[1]]"]) == {
+        "a": [1, "x", None], "b": "[drop] it", "c": "[1]", "d": "[[1]]",
+    }  # fmt: skip
+
+
 def test_parameters_are_bound(run: Run) -> None:
     query = "SELECT count(*) AS n FROM commits WHERE subject LIKE $s AND files_changed = $n"
     assert run("query", "-q", "-Fcsv", query, "-p", "s=add%", "-p", "n=1")[1] == "n\r\n1\r\n"

@@ -240,7 +240,7 @@ def test_a_glance_at_letters_passes_what_matches() -> None:
             "HTTPServer",
             "",
         )
-        held = [*docs.values(), *({f: name for f in FIELDS[table]} for name in names)]
+        held = [*docs.values(), *(dict.fromkeys(FIELDS[table], name) for name in names)]
         texts = {f: pa.array([doc.get(f) or "" for doc in held]) for f in FIELDS[table]}
         for _ in range(300):
             query = node(rng, table)

@@ -235,8 +235,8 @@ _NAMED_VALUES: Final[Mapping[str, bool | None]] = {"true": True, "false": False,
 def parameters(given: Sequence[str]) -> dict[str, object] | list[object]:
     """Returns the values of `-p name=value`: by name, or in order where the names are 1, 2, ...
 
-    Whole numbers, decimals, true, false, null, DATE '...' and TIMESTAMP '...' are what they look
-    like; all else is text, and so is what stands in single quotes.
+    Whole numbers, decimals, true, false, null, DATE '...', TIMESTAMP '...' and JSON arrays of values
+    are what they look like; all else is text, and so is what stands in single quotes.
     """
     values: dict[str, object] = {}
     for one in given:
@@ -269,6 +269,13 @@ def value_of(text: str) -> object:
         return float(text)
     if timed := _TIMED.fullmatch(text):
         return _time_of(timed[1].lower(), timed[2])
+    if text[:1] == "[":
+        try:
+            items = json.loads(text)
+        except ValueError:
+            return text
+        if not any(isinstance(i, list | dict) for i in items):
+            return items
     if len(text) > 1 and text[0] == text[-1] == "'":
         return text[1:-1].replace("''", "'")
     return text

@@ -26,6 +26,7 @@ __all__ = [
     "GroupingSets",
     "InList",
     "InQuery",
+    "InValue",
     "Index",
     "IsDistinct",
     "IsNull",
@@ -161,6 +162,15 @@ class InList(Node):
 
     operand: Expr
     items: tuple[Expr, ...]
+    negated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InValue(Node):
+    """`operand [NOT] IN $list`, or a column or literal that is a list."""
+
+    operand: Expr
+    value: Expr
     negated: bool
 
 
@@ -343,7 +353,7 @@ class Call(Node):
 
 Expr = (
     Literal | TypedLiteral | Parameter | Name | Star | Unary | Binary | And | Or | Not | Between
-    | InList | InQuery | Quantified | Exists | Scalar | Like | IsNull | IsTruth | IsDistinct
+    | InList | InValue | InQuery | Quantified | Exists | Scalar | Like | IsNull | IsTruth | IsDistinct
     | Case | Cast | Extract | Index | Slice | ListLiteral | Call
 )  # fmt: skip
 

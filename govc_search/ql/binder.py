@@ -38,6 +38,8 @@ class Scope:
     windows: dict[str, ast.Window] = field(default_factory=dict)
     # What SELECT calls its items, for GROUP BY, HAVING, QUALIFY and ORDER BY.
     aliases: dict[str, bound.Expr] = field(default_factory=dict)
+    # The same as they are written, for WHERE, which comes before.
+    written: dict[str, ast.Expr] = field(default_factory=dict)
     # The clause being bound where neither aggregates nor windows can stand, or nothing.
     clause: str = ""
     # Text predicates met so far, for SCORE, HIGHLIGHT and SNIPPET.
@@ -188,6 +190,7 @@ class Binder:
         x = self.expressions
         scope.windows = x.calls.windows.named(select.windows)
         # WHERE first: SCORE and HIGHLIGHT in the list speak of its text predicates.
+        scope.written = {i.alias.lower(): i.expr for i in reversed(select.items) if i.alias}
         where = self._where(select.where, scope) if select.where else ()
         names: list[str] = []
         exprs: list[bound.Expr] = []

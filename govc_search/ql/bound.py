@@ -70,7 +70,7 @@ UNNEST = "unnest({0})"
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A value: None, bool, int, float, str or datetime."""
+    """A value: None, bool, int, float, str, datetime or a tuple of these."""
 
     value: object
     type: str

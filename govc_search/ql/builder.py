@@ -361,6 +361,10 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         operand, *items = _nodes(c)
         return ast.InList(operand, tuple(items), "NOT" in _words(c), span=span_of(meta))
 
+    def in_value(self, meta: Meta, c: list[Any]) -> ast.InValue:
+        operand, value = _nodes(c)
+        return ast.InValue(operand, value, "NOT" in _words(c), span=span_of(meta))
+
     def in_query(self, meta: Meta, c: list[Any]) -> ast.InQuery:
         operand, query = _nodes(c)
         return ast.InQuery(operand, query, "NOT" in _words(c), span=span_of(meta))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING
 
 from govc_search.ql import ast, bound, times
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from govc_search.ql.binder import Scope
     from govc_search.ql.expressions import ExpressionBinder
 
-__all__ = ["CastBinder"]
+__all__ = ["CastBinder", "meant"]
 
 _CASTS = {
     "TEXT": "VARCHAR", "VARCHAR": "VARCHAR", "STRING": "VARCHAR", "INTEGER": "BIGINT",
@@ -24,6 +25,10 @@ _CASTS = {
 }  # fmt: skip
 # A year or month alone is its first instant. With a zone DuckDB turns what has an offset to UTC.
 _WITH_OFFSET = "regexp_replace(regexp_replace(trim({0}), '^(\\d{{4}})$', '\\1-01'), '^(\\d{{4}}-\\d{{1,2}})$', '\\1-01')"
+_NUMBER = re.compile(
+    r"\s*[+-]?(?:\d{1,18}|(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d{1,2})?|\d+[eE][+-]?\d{1,2})\s*", re.ASCII
+)
+_TRUTHS = {"true": True, "false": False, "1": True, "0": False}
 _CAST_TYPES = {"VARCHAR": "TEXT", "BIGINT": "INTEGER"}
 
 
@@ -79,6 +84,19 @@ class CastBinder:
             sql = f"CAST({word}({_WITH_OFFSET} AS TIMESTAMPTZ) AS {target})"
             return bound.Apply(sql, (operand,), kind, fault)
         return bound.Apply(f"{word}({{0}} AS {target}{lists})", (operand,), kind, fault)
+
+
+def meant(item: bound.Expr, kinds: set[str]) -> bound.Expr:
+    """Returns a text constant as the number or truth value that it is compared with, if it is one."""
+    if not isinstance(item, bound.Constant):
+        return item
+    if "BOOLEAN" in kinds:
+        known = _TRUTHS.get(str(item.value).lower()) if item.type in ("TEXT", "INTEGER") else None
+        return item if known is None else bound.constant(known)
+    if item.type == "TEXT" and _NUMBER.fullmatch(str(item.value)):
+        text = str(item.value)
+        return bound.constant(float(text) if set(text) & set(".eE") else int(text))
+    return item
 
 
 def _castable(source: str, target: str) -> bool:

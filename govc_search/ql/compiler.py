@@ -109,7 +109,8 @@ class _Compiler:
         if key not in self._known:
             name = f"p{len(self._known)}"
             self._known[key] = f"${name}"
-            self.parameters[name] = constant.value
+            value = constant.value
+            self.parameters[name] = list(value) if isinstance(value, tuple) else value
         return self._known[key]
 
     def text(self, value: str) -> str:

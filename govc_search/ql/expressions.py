@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from govc_search.errors import QueryError, Span
-from govc_search.ql import ast, bound, names, patterns, times
+from govc_search.ql import ast, bound, casts, names, patterns, times
 from govc_search.ql.arithmetic import NUMBERS, TIMES, ArithmeticBinder
 from govc_search.ql.calls import CallBinder
 from govc_search.ql.casts import CastBinder
@@ -22,6 +23,11 @@ __all__ = ["ExpressionBinder"]
 _CLAUSES = {"ON", "HAVING", "QUALIFY", "FILTER", "WHEN"}
 # What SQL writes without parentheses.
 _MOMENTS = {"current_date", "current_timestamp", "localtimestamp"}
+# As many values of a list are compared one by one.
+_FEW = 100
+_RELATIVE = re.compile(
+    r"\b(?:ago|now|today|yesterday|last|days?|weeks?|months?|years?)\b", re.IGNORECASE
+)
 _PARTS = {
     "year", "quarter", "month", "week", "day", "hour", "minute", "second", "dow", "isodow", "doy",
     "epoch", "decade", "century", "isoyear", "millisecond", "microsecond",
@@ -71,7 +77,15 @@ class ExpressionBinder:
                     return found or self.calls.bind(
                         ast.Call(*expr.parts, (), span=expr.span), scope, top=False
                     )
-                return names.column(expr, scope, self.error)
+                called = (
+                    scope.written.get(expr.parts[0].lower()) if scope.clause == "WHERE" else None
+                )
+                if called is None or names.find(expr, scope, self.error) or len(expr.parts) > 1:
+                    return names.column(expr, scope, self.error)
+                written, scope.written = scope.written, {}
+                found = self.bind(called, scope)
+                scope.written = written
+                return found
             case ast.Call():
                 return self.calls.bind(expr, scope, top=top)
             case ast.Star():
@@ -95,16 +109,49 @@ class ExpressionBinder:
         return bound.Negation(self.condition(expr.operand, scope, "NOT"))
 
     def _between(self, expr: ast.Between, scope: Scope) -> bound.Expr:
-        parts = [self.bind(e, scope) for e in (expr.operand, expr.low, expr.high)]
+        given = (expr.operand, expr.low, expr.high)
+        parts = [self.bind(e, scope) for e in given]
         word = "NOT BETWEEN" if expr.negated else "BETWEEN"
-        items = tuple(self.same(parts, expr.span))
+        items = tuple(self.same(parts, expr.span, at=[e.span for e in given]))
         return bound.Apply(f"({{0}} {word} {{1}} AND {{2}})", items, "BOOLEAN")
 
     def _in_list(self, expr: ast.InList, scope: Scope) -> bound.Expr:
-        parts = [self.bind(e, scope) for e in (expr.operand, *expr.items)]
-        items = tuple(self.same(parts, expr.span))
+        operand, *items = (self.bind(e, scope) for e in (expr.operand, *expr.items))
+        at = [expr.operand.span, *(e.span for e in expr.items)]
+        return self._one_of(operand, items, expr, at)
+
+    def _one_of(
+        self,
+        operand: bound.Expr,
+        items: list[bound.Expr],
+        expr: ast.InList | ast.InValue,
+        at: Sequence[Span] = (),
+    ) -> bound.Expr:
+        parts = tuple(self.same([operand, *items], expr.span, at=at))
         word = "NOT IN" if expr.negated else "IN"
-        return bound.Apply(f"({{0}} {word} ({_holes(1, len(items))}))", items, "BOOLEAN")
+        return bound.Apply(f"({{0}} {word} ({_holes(1, len(parts))}))", parts, "BOOLEAN")
+
+    def _in_value(self, expr: ast.InValue, scope: Scope) -> bound.Expr:
+        if isinstance(expr.value, ast.ListLiteral) and expr.value.items:
+            in_list = ast.InList(expr.operand, expr.value.items, expr.negated, span=expr.span)
+            return self._in_list(in_list, scope)
+        value = self.bind(expr.value, scope)
+        self.want(value, "LIST", "IN", expr.value.span)
+        operand, kind = self.bind(expr.operand, scope), value.type.removesuffix("[]")
+        sql = "list_contains({1}, {0})"
+        if isinstance(value, bound.Constant) and isinstance(value.value, tuple):
+            if not value.value:
+                return bound.constant(expr.negated)
+            if len(value.value) <= _FEW:
+                items: list[bound.Expr] = [
+                    bound.Constant(v, "NULL" if v is None else kind) for v in value.value
+                ]
+                return self._one_of(operand, items, expr)
+            # One by one they would be looked through for every row.
+            sql = "({0} IN (SELECT unnest({1})))"
+        operand = self.same([operand, bound.DerivedColumn(0, 0, kind)], expr.span)[0]
+        result = bound.Apply(sql, (operand, value), "BOOLEAN")
+        return bound.Negation(result) if expr.negated else result
 
     def _is_null(self, expr: ast.IsNull, scope: Scope) -> bound.Expr:
         sql = "({0} IS NOT NULL)" if expr.negated else "({0} IS NULL)"
@@ -239,7 +286,9 @@ class ExpressionBinder:
             "invalid_date",
             f"{text!r} is not a date",
             span,
-            "write '2024-06-01' or '2024-06-01T12:00:00+02:00'",
+            "AGO('2 weeks') and NOW() are relative to now"
+            if _RELATIVE.search(text)
+            else "write '2024-06-01' or '2024-06-01T12:00:00+02:00'",
         )
 
     def _parameter(self, expr: ast.Parameter, scope: Scope) -> bound.Expr:
@@ -253,6 +302,17 @@ class ExpressionBinder:
             )
         self.binder.used_params.add(expr.name)
         value = self.binder.params[expr.name]
+        if isinstance(value, list | tuple | set | frozenset):
+            items = self.same(
+                [self._given(v, expr) for v in value], expr.span, "a list of {} and {}"
+            )
+            kind = bound.joint_type(i.type for i in items)
+            values = tuple(i.value for i in items if isinstance(i, bound.Constant))
+            return bound.Constant(values, f"{kind}[]")
+        return self._given(value, expr)
+
+    def _given(self, value: object, expr: ast.Parameter) -> bound.Constant:
+        """Returns the value of a parameter, or an item of it."""
         if isinstance(value, datetime):
             naive = times.timestamp(value.isoformat())
             if naive is None:
@@ -275,7 +335,7 @@ class ExpressionBinder:
             return bound.constant(value)
         raise self.error(
             "invalid_parameter", f"a parameter cannot be {type(value).__name__}", expr.span,
-            "text, numbers, booleans, dates and None can",
+            "text, numbers, booleans, dates, None and lists of these can",
         )  # fmt: skip
 
     def text_constant(self, expr: ast.Expr, scope: Scope, what: str) -> str:
@@ -315,7 +375,7 @@ class ExpressionBinder:
             return self.arithmetic.binary(expr, scope)
         left, right = self.bind(expr.left, scope), self.bind(expr.right, scope)
         if op != "||":
-            left, right = self.same([left, right], expr.span)
+            left, right = self.same([left, right], expr.span, at=[expr.left.span, expr.right.span])
             return bound.Apply(f"({{0}} {op} {{1}})", (left, right), "BOOLEAN")
         if _is_list(left.type) or _is_list(right.type):
             self.same([left, right], expr.span)
@@ -323,15 +383,22 @@ class ExpressionBinder:
         return bound.Apply("({0} || {1})", (left, right), kind)
 
     def same(
-        self, items: list[bound.Expr], span: Span, wrong: str = "cannot compare {} with {}"
+        self,
+        items: list[bound.Expr],
+        span: Span,
+        wrong: str = "cannot compare {} with {}",
+        at: Sequence[Span] = (),
     ) -> list[bound.Expr]:
         """Returns the operands of a comparison, text constants turned into what they stand beside.
 
-        Raises type_mismatch, which says what is `wrong` with two types.
+        Raises type_mismatch, which says what is `wrong` with two types; `at` are their places.
         """
         kinds = {i.type for i in items} - {"NULL", "ANY"}
+        if (kinds & NUMBERS or "BOOLEAN" in kinds) and len(kinds) > 1:
+            items = [casts.meant(i, kinds) for i in items]
+            kinds = {i.type for i in items} - {"NULL", "ANY"}
         if kinds & TIMES and "TEXT" in kinds:
-            items = [self.as_time(i, span) for i in items]
+            items = [self.as_time(i, at[n] if at else span) for n, i in enumerate(items)]
             kinds = {i.type for i in items} - {"NULL", "ANY"}
         if "INTERVAL" in kinds and "TEXT" in kinds:
             items = [
@@ -539,6 +606,7 @@ class ExpressionBinder:
         ast.Binary: _binary,
         ast.Between: _between,
         ast.InList: _in_list,
+        ast.InValue: _in_value,
         ast.InQuery: _in_query,
         ast.Quantified: _quantified,
         ast.Exists: _exists,
