@@ -143,6 +143,7 @@ def test_words_rank_and_all_else_is_newest_first(box: str, order: str) -> None:
     [
         ("x autor:y", "unknown_qualifier", "autor", 'did you mean "author:"?'),
         ("since:2024", "unknown_qualifier", "since", 'did you mean "after:"?'),
+        ("author-date:2024", "unknown_qualifier", "author-date", 'did you mean "after:"?'),
         ("zzz:y", "unknown_qualifier", "zzz", "quotes"),
         ("a author: b", "missing_value", "author:", "author:linus"),
         ('a "b', "unclosed_quote", '"', "close it"),

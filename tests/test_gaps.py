@@ -124,6 +124,12 @@ OF_NEITHER = (
     "SELECT * FROM refs",
     "SELECT 1",
 )
+OF_ANOTHER = (
+    "SELECT count(*) FROM lines WHERE repo = 'sound'",
+    "SELECT count(*) FROM commits c JOIN changes f USING (hash) WHERE c.repo IN ('sound')",
+    "SELECT hash FROM commits WHERE ADDED('needle1') AND repo = 'sound'",
+    "SELECT count(*) FROM commits c, (SELECT * FROM changes WHERE repo = 'sound') f",
+)
 OF_PATHS = (
     "SELECT count(*) FROM changes",
     "SELECT hash FROM commits WHERE TOUCHES('*.txt')",
@@ -151,7 +157,11 @@ def test_an_answer_says_what_it_cannot_hold(case: str, tmp_path: Path) -> None:
         engine.index(tmp_path / "repo", diffs=diffs)
         counted = {r["name"]: r["incomplete"] for r in engine.status().repositories}
         assert counted == {"repo": kinds, "sound": {}}
-        for queries, expected in ((OF_NEITHER, ""), (OF_PATHS, of_paths), (OF_LINES, of_lines)):
+        for queries, expected in (
+            (OF_NEITHER + OF_ANOTHER, ""),
+            (OF_PATHS, of_paths),
+            (OF_LINES, of_lines),
+        ):
             for gql in queries:
                 for indexes in (True, False, True):
                     told = engine.query(gql, indexes=indexes).warnings

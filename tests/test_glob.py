@@ -25,7 +25,7 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Builder:
 @pytest.mark.parametrize(
     "pattern",
     [
-        *("d/*", "d/**", "**/a", "d/**/a", "d/***/a", "d/*/**/a", "d/x**", "d/?", "*/z", "**/*a*"),
+        *("d/", "d/e/", "d/*", "d/**", "**/a", "d/**/a", "d/***/a", "d/*/**/a", "d/x**", "d/?", "*/z", "**/*a*"),
         *("d/[[:alpha:]]", "d/[[:punct:]]", "d/[![:punct:]]", "d/[[:graph:][:space:]]"),
         *("d/[+-9]", "d/[/]", "d/[a/]", "d[/]a", "d[--1]a", "d/[!/a]", "d/[^a]*", "d/[]]", "d/[!]]"),
         *(r"d/[\]]", r"d/[\\]", r"d/[\a-z]", r"d/[a\-z]", "d/[[]", "d/[a-]", "d/[[:]", r"d/\[", r"d/\a"),

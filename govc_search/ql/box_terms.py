@@ -99,6 +99,11 @@ _MEANT: Final[Mapping[str, str]] = MappingProxyType(
         "repository": "repo",
         "grep": "message",
         "diff": "changed",
+        "content": "changed",
+        "merge": "is",
+        "type": "is",
+        "committer-date": "after",
+        "author-date": "after",
     }
 )
 

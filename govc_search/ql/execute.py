@@ -22,7 +22,7 @@ from govc_search.gaps import Gaps
 from govc_search.ql import ast, bound, faults, patterns
 from govc_search.ql.binder import Binder
 from govc_search.ql.compiler import ScannedText, Statement, compile_plan
-from govc_search.ql.coverage import uncovered
+from govc_search.ql.coverage import uncovered, unknown_repositories
 from govc_search.ql.explain import explain
 from govc_search.ql.graph_reads import read_graph
 from govc_search.ql.page import page as show_page
@@ -135,7 +135,8 @@ def _plan(
     bound_query = binder.query(query, None)
     binder.check_parameters()
     plan = make_plan(bound_query, snapshot.text, snapshot.as_of)
-    warnings = [*binder.warnings, *uncovered(bound_query, snapshot.gaps), *plan.warnings]
+    warnings = [*binder.warnings, *unknown_repositories(bound_query, snapshot.graph.has)]
+    warnings += [*uncovered(bound_query, snapshot.gaps), *plan.warnings]
     if binder.repository_warnings and _several_repositories(snapshot):
         warnings += dict.fromkeys(binder.repository_warnings)
     made = plan, tuple(warnings)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from govc_search.errors import QueryError, Span
-from govc_search.ql import ast, bound, casts, names, patterns, times
+from govc_search.ql import ast, bound, casts, mistakes, names, patterns, times
 from govc_search.ql.arithmetic import NUMBERS, TIMES, ArithmeticBinder
 from govc_search.ql.calls import CallBinder
 from govc_search.ql.casts import CastBinder
+from govc_search.ql.parameters import ParameterBinder
 
 if TYPE_CHECKING:
     from govc_search.ql.binder import Binder, Scope
@@ -47,6 +47,7 @@ class ExpressionBinder:
         self.arithmetic = ArithmeticBinder(self)
         self.casts = CastBinder(self)
         self.calls = CallBinder(self)
+        self.parameters = ParameterBinder(self)
 
     def condition(self, expr: ast.Expr, scope: Scope, clause: str) -> bound.Expr:
         """Returns a bound expression that must be boolean."""
@@ -128,6 +129,7 @@ class ExpressionBinder:
         at: Sequence[Span] = (),
     ) -> bound.Expr:
         parts = tuple(self.same([operand, *items], expr.span, at=at))
+        self.binder.warnings += mistakes.of_comparison([*parts])
         word = "NOT IN" if expr.negated else "IN"
         return bound.Apply(f"({{0}} {word} ({_holes(1, len(parts))}))", parts, "BOOLEAN")
 
@@ -248,7 +250,7 @@ class ExpressionBinder:
             return self.interval(expr.text, expr.span)
         value = times.timestamp(expr.text)
         if value is None:
-            raise self._invalid_time(expr.text, expr.span)
+            raise self.invalid_time(expr.text, expr.span)
         if expr.type == "DATE":
             return bound.Apply("CAST({0} AS DATE)", (bound.Constant(value, "TIMESTAMP"),), "DATE")
         return bound.Constant(value, "TIMESTAMP")
@@ -281,7 +283,8 @@ class ExpressionBinder:
             )
         return found
 
-    def _invalid_time(self, text: str, span: Span) -> QueryError:
+    def invalid_time(self, text: str, span: Span) -> QueryError:
+        """Returns the error of a text that is no date."""
         return self.error(
             "invalid_date",
             f"{text!r} is not a date",
@@ -292,51 +295,7 @@ class ExpressionBinder:
         )
 
     def _parameter(self, expr: ast.Parameter, scope: Scope) -> bound.Expr:
-        if expr.name not in self.binder.params:
-            shown = "?" if expr.name.isdigit() else f"${expr.name}"
-            raise self.error(
-                "missing_parameter",
-                f"no value for the parameter {shown}",
-                expr.span,
-                "-p name=value, in the shell \\set name value, in Python params=",
-            )
-        self.binder.used_params.add(expr.name)
-        value = self.binder.params[expr.name]
-        if isinstance(value, list | tuple | set | frozenset):
-            items = self.same(
-                [self._given(v, expr) for v in value], expr.span, "a list of {} and {}"
-            )
-            kind = bound.joint_type(i.type for i in items)
-            values = tuple(i.value for i in items if isinstance(i, bound.Constant))
-            return bound.Constant(values, f"{kind}[]")
-        return self._given(value, expr)
-
-    def _given(self, value: object, expr: ast.Parameter) -> bound.Constant:
-        """Returns the value of a parameter, or an item of it."""
-        if isinstance(value, datetime):
-            naive = times.timestamp(value.isoformat())
-            if naive is None:
-                raise self._invalid_time(value.isoformat(), expr.span)
-            return bound.Constant(naive, "TIMESTAMP")
-        if isinstance(value, date):
-            return bound.Constant(datetime(value.year, value.month, value.day), "TIMESTAMP")
-        if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
-            raise self.error(
-                "invalid_text",
-                f"the parameter ${expr.name} holds half a character",
-                expr.span,
-                "text has to be valid Unicode",
-            )
-        if isinstance(value, int) and not -(1 << 127) < value < 1 << 127:
-            raise self.error(
-                "invalid_parameter", "a parameter of more than 38 digits", expr.span
-            )  # fmt: skip
-        if value is None or isinstance(value, bool | int | float | str):
-            return bound.constant(value)
-        raise self.error(
-            "invalid_parameter", f"a parameter cannot be {type(value).__name__}", expr.span,
-            "text, numbers, booleans, dates, None and lists of these can",
-        )  # fmt: skip
+        return self.parameters.bind(expr, scope)
 
     def text_constant(self, expr: ast.Expr, scope: Scope, what: str) -> str:
         """Returns the text of a constant or parameter, such as a pattern."""
@@ -376,6 +335,8 @@ class ExpressionBinder:
         left, right = self.bind(expr.left, scope), self.bind(expr.right, scope)
         if op != "||":
             left, right = self.same([left, right], expr.span, at=[expr.left.span, expr.right.span])
+            if op == "=":
+                self.binder.warnings += mistakes.of_comparison([left, right])
             return bound.Apply(f"({{0}} {op} {{1}})", (left, right), "BOOLEAN")
         if _is_list(left.type) or _is_list(right.type):
             self.same([left, right], expr.span)
@@ -433,7 +394,7 @@ class ExpressionBinder:
             )
         value = times.timestamp(str(item.value))
         if value is None:
-            raise self._invalid_time(str(item.value), span)
+            raise self.invalid_time(str(item.value), span)
         return bound.Constant(value, "TIMESTAMP")
 
     def _regex(self, expr: ast.Binary, scope: Scope) -> bound.Expr:
@@ -484,14 +445,8 @@ class ExpressionBinder:
         value = self.bind(expr.pattern, scope)
         self.want(value, "TEXT", expr.op, expr.pattern.span)
         self.check_pattern(value, expr.pattern.span)
-        if (
-            isinstance(value, bound.Constant)
-            and "*" in str(value.value)
-            and "%" not in str(value.value)
-        ):
-            self.binder.warnings.append(
-                f"* is not a wildcard in {expr.op}: {str(value.value)!r} matches itself alone; did you mean GLOB?"
-            )
+        if isinstance(value, bound.Constant):
+            self.binder.warnings += mistakes.of_pattern(expr.op, value.value)
         word = f"NOT {expr.op}" if expr.negated else expr.op
         if expr.escape is None:
             return bound.Apply(f"({{0}} {word} {{1}})", (subject, value), "BOOLEAN")

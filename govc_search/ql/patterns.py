@@ -266,8 +266,10 @@ def glob(pattern: str) -> str:
     """Returns the RE2 pattern of a git `:(glob)` pattern with `{a,b}` alternatives.
 
     Without a `/` it matches the last part of a path, else the whole path; a `/` in front stands
-    for the top.
+    for the top. With a `/` at its end it is a directory: all paths in it.
     """
+    if pattern.endswith("/"):
+        pattern += "**"
     body = "".join(_glob_parts(pattern.removeprefix("/")))
     result = rf"(?s)(?:\A|/){body}\z" if "/" not in pattern else rf"(?s)\A{body}\z"
     check(result)
