@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from govc_search import catalog
 from govc_search.errors import QueryError, Span
-from govc_search.ql import ast, bound, joins, names, parser, recursion
+from govc_search.ql import ast, bound, dialects, joins, names, parser, recursion
 from govc_search.ql.grouping import check_grouped, grouping_sets
 from govc_search.settings import Settings
 
@@ -467,7 +467,8 @@ class Binder:
         """Returns the error for a name that is no table."""
         known = [n for t in catalog.TABLES for n in (t.name, *t.aliases)]
         known += [n for ctes in self.ctes for n in ctes]
-        near = difflib.get_close_matches(name.lower(), known, 1)
+        other = dialects.TABLES.get(name.lower())
+        near = [other] if other else difflib.get_close_matches(name.lower(), known, 1)
         return self.error(
             "unknown_table",
             f'no table "{name}"',

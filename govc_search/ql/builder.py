@@ -17,6 +17,8 @@ __all__ = ["build", "span_of"]
 # Long chains of one operator nest to the left, and the passes over the tree are recursive: what
 # is deeper than this could outgrow the stack.
 _CHAIN = 100
+# What makes a list, and so a table of one column.
+_OF_LISTS = frozenset({"unnest", "generate_series", "range"})
 
 
 def build(tree: lark.Tree[lark.Token], text: str) -> ast.Statement:
@@ -290,13 +292,36 @@ class _Builder(lark.Transformer[lark.Token, Any]):
 
     table_arguments = _clause("arguments")
 
-    def table_function(self, meta: Meta, c: list[Any]) -> ast.TableFunction:
-        name, arguments, *alias = _nodes(c)
-        return ast.TableFunction(
-            name.value,
-            tuple(arguments[1]),
-            alias[0].value if alias else None,
-            span=span_of(meta),
+    def table_function(self, meta: Meta, c: list[Any]) -> ast.TableFunction | ast.DerivedTable:
+        name, arguments, *rest = _nodes(c)
+        alias = rest[0].value if rest else None
+        if name.value.lower() in _OF_LISTS:
+            return self._of_list(name, tuple(arguments[1]), alias, *rest[1:], span=span_of(meta))
+        if "LATERAL" in _words(c) or len(rest) > 1:
+            raise QueryError(
+                "syntax_error", f"{name.value} takes neither LATERAL nor names of columns",
+                span=span_of(meta), source=self.text,
+            )  # fmt: skip
+        return ast.TableFunction(name.value, tuple(arguments[1]), alias, span=span_of(meta))
+
+    def _of_list(
+        self,
+        name: ast.Literal,
+        args: tuple[ast.Expr, ...],
+        alias: str | None,
+        columns: tuple[str, ...] = (),
+        *,
+        span: Span,
+    ) -> ast.DerivedTable:
+        """Returns the rows of a list: LATERAL (SELECT unnest(...) AS alias)."""
+        rows = ast.Call(str(name.value), args, span=span)
+        if rows.name.lower() != "unnest":
+            rows = ast.Call("unnest", (rows,), span=span)
+        called = alias or str(name.value)
+        item = ast.SelectItem(rows, called, span=span)
+        select = ast.Select((item,), None, None, (), False, None, None, False, span=span)
+        return ast.DerivedTable(
+            ast.Query(select, span=span), called, columns, lateral=True, span=span
         )
 
     def derived_table(self, meta: Meta, c: list[Any]) -> ast.DerivedTable:

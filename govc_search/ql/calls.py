@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from govc_search import catalog
 from govc_search.errors import Span
-from govc_search.ql import ast, bound, patterns, times
+from govc_search.ql import ast, bound, dialects, patterns, times
 from govc_search.ql.arithmetic import TIMES
 from govc_search.ql.predicates import PredicateBinder
 from govc_search.ql.windows import WindowBinder
@@ -62,10 +62,11 @@ class CallBinder:
         if function is None:
             known = [n for f in catalog.FUNCTIONS for n in (f.name, *f.aliases)]
             near = difflib.get_close_matches(call.name.lower(), known, 1)
+            other = dialects.FUNCTIONS.get(call.name.lower())
             raise self.error(
                 "unknown_function", f'no function "{call.name}"',
                 Span(call.span.start, call.span.start + len(call.name)),
-                f'did you mean "{near[0]}"?' if near else "SHOW FUNCTIONS lists them",
+                f"write {other}" if other else f'did you mean "{near[0]}"?' if near else "SHOW FUNCTIONS lists them",
             )  # fmt: skip
         if function.kind in ("text", "graph"):
             if call.over or call.where or call.distinct or call.order:
