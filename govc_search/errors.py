@@ -79,6 +79,7 @@ class GovcSearchError(Exception):
         end = self.source.find("\n", begin)
         text = self.source[begin : end if end >= 0 else None]
         start, stop = self.span.start - begin, self.span.end - begin
+        text, start, stop = _around(text, start, stop)
         # The line is put together from what it is shown as, a tab as blanks, so that widths add up.
         before, marked, after = (
             show(part.replace("\t", _TAB)) for part in (text[:start], text[start:stop], text[stop:])
@@ -89,6 +90,18 @@ class GovcSearchError(Exception):
 
 
 _TAB = "    "
+_LINE = 240
+
+
+def _around(text: str, start: int, stop: int) -> tuple[str, int, int]:
+    """Returns the part of a long line that a place `[start, stop)` in it is shown in."""
+    if len(text) <= _LINE:
+        return text, start, stop
+    first = max(0, start - _LINE // 3)
+    cut = ("…" if first else "") + text[first : first + _LINE]
+    shift = first - bool(first)
+    more = "…" if first + _LINE < len(text) else ""
+    return cut + more, start - shift, min(stop - shift, len(cut))
 
 
 def _cells(text: str) -> int:

@@ -58,6 +58,19 @@ def test_places_are_those_of_the_text() -> None:
     assert [query[s.start : s.end] for s in spans] == ["a", "lower( b )", "x = 'ünï'", "y"]
 
 
+@pytest.mark.parametrize("place", [0, 100, 5_000, 9_990])
+def test_a_long_line_is_shown_around_the_place(place: int) -> None:
+    columns = "".join(f"column{i:04}, " for i in range(1_000))[:10_000]
+    text = f"SELECT {columns[:place]} 'x' 'y' {columns[place:]}"
+    with pytest.raises(QueryError) as caught:
+        parser.parse(text)
+    _, line, caret = caught.value.render().splitlines()
+    assert len(line) < 260
+    at = caret.index("^")
+    assert line[at : at + caret.count("^")] == "'y'" == text[caught.value.span.start :][:3]  # type: ignore[union-attr] # it has one
+    assert line.strip().strip("…") in text
+
+
 def test_errors_know_line_and_column() -> None:
     with pytest.raises(QueryError) as caught:
         parser.parse("SELECT a\nFROM t\nWHERE\tx = = 1")

@@ -60,7 +60,11 @@ def regex(pattern: str, *, ignore_case: bool = False, by_line: bool = False) -> 
     """
     out = _Translation(pattern, by_line=by_line).text()
     result = ("(?im)" if ignore_case else "(?m)") + out
-    check(result)
+    try:
+        check(result)
+    except InvalidPatternError as e:
+        # It quotes what it was given.
+        raise InvalidPatternError(str(e).replace(result, pattern)) from None
     return result
 
 
