@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import lark
 from lark.tree import Meta
 
 from govc_search.errors import QueryError, Span
 from govc_search.ql import ast
+from govc_search.ql.dialects import ALIASES
 
 __all__ = ["build", "span_of"]
 
@@ -45,18 +46,6 @@ def _words(children: list[Any]) -> set[str]:
 
 def _nodes(children: list[Any]) -> list[Any]:
     return [c for c in children if not isinstance(c, lark.Token)]
-
-
-# Words of other dialects that could be read as the alias of what stands before them.
-_FOREIGN: Final = {
-    "natural": "JOIN ... USING (...) names the columns",
-    "asof": "a LATERAL sub-query with ORDER BY and LIMIT 1 does it",
-    "positional": "JOIN ... ON row numbers does it",
-    "tablesample": "ORDER BY hash LIMIT n takes some rows",
-    "fetch": "write LIMIT n",
-    "pivot": "count(*) FILTER (WHERE ...) makes columns",
-    "unpivot": "a LATERAL (VALUES ...) makes rows",
-}
 
 
 class _Clause(tuple[str, Any]):
@@ -631,12 +620,12 @@ class _Builder(lark.Transformer[lark.Token, Any]):
 
     def bare_alias(self, meta: Meta, c: list[Any]) -> Any:
         word = str(c[0]).lower()
-        if word in _FOREIGN:
+        if word in ALIASES:
             # Taken as a name, the rest would be another query than was meant.
             raise QueryError(
                 "syntax_error",
                 f"there is no {word.upper()} in GQL",
-                hint=f"{_FOREIGN[word]}; if it is a name, write AS {word}",
+                hint=f"{ALIASES[word]}; if it is a name, write AS {word}",
                 span=span_of(meta),
                 source=self.text,
             )

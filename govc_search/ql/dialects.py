@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["FUNCTIONS", "TABLES", "instead"]
+__all__ = ["ALIASES", "FUNCTIONS", "TABLES", "instead"]
 
 # What stands before the place of the error, what stands there and after it, what to write.
 _INSTEAD: Final = tuple(
@@ -36,6 +36,18 @@ _INSTEAD: Final = tuple(
 )  # fmt: skip
 
 
+# Words of other dialects that could be read as the alias of what stands before them.
+ALIASES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "natural": "JOIN ... USING (...) names the columns",
+        "asof": "a LATERAL sub-query with ORDER BY and LIMIT 1 does it",
+        "positional": "JOIN ... ON row numbers does it",
+        "tablesample": "ORDER BY hash LIMIT n takes some rows",
+        "fetch": "write LIMIT n",
+        "pivot": "count(*) FILTER (WHERE ...) makes columns",
+        "unpivot": "a LATERAL (VALUES ...) makes rows",
+    }
+)
 # Functions and tables of PostgreSQL, MySQL, SQLite, ClickHouse, mergestat; lower case.
 FUNCTIONS: Final[Mapping[str, str]] = MappingProxyType({
     "to_char": "strftime(date, '%Y-%m-%d')", "date_format": "strftime(date, '%Y-%m-%d')",
