@@ -59,13 +59,20 @@ def written(engine: Engine, text: str, given: str) -> str:
     `given` are parameters as the marks have them.
     """
     header = re.search(r"^-- parameters: (.*)$", text, re.MULTILINE)
-    pairs = shlex.split(given) or (header[1].split() if header else [])
+    pairs = _words(given) or _words(header[1] if header else "")
     values = parameters(pairs)
     assert isinstance(values, Mapping)
     result = engine.query(_at_its_time(text, _last_date(engine)), values)
     said = ", ".join(f"`${name}` = `{value}`" for name, value in values.items())
     asked = f"\nAsked with {said}:\n" if said else ""
     return f"\n{included(text)}{asked}\n```text\n{_drawn(result)}```\n\n"
+
+
+def _words(text: str) -> list[str]:
+    """Returns the words of a text; quotes keep them together, a backslash is one of the value."""
+    words = shlex.shlex(text, posix=True, punctuation_chars=False)
+    words.whitespace_split, words.escape, words.commenters = True, "", ""
+    return list(words)
 
 
 def _last_date(engine: Engine) -> datetime:
@@ -78,7 +85,7 @@ def _last_date(engine: Engine) -> datetime:
 def _at_its_time(text: str, last: datetime) -> str:
     """Returns the query with times that count from the last commit, so that its answer stays."""
     instant = f"TIMESTAMP '{last.isoformat(' ')}'"
-    return re.sub(r"\bAGO\(('[^']*')\)", rf"({instant} - INTERVAL \1)", text)
+    return re.sub(r"\bAGO\(([^()]*)\)", rf"({instant} - CAST(\1 AS INTERVAL))", text)
 
 
 def _drawn(result: Result) -> str:
