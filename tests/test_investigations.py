@@ -155,12 +155,12 @@ def test_fixes_that_were_carried_are_those_of_git_cherry(tmp_path: Path) -> None
         engine.index(repo.path, jobs=1)
         table = engine.query(query, parameters(query)).to_arrow().to_pylist()
     assert [(r["subject"].split()[-1], r["same_patch"], r["cherry_pick"]) for r in table] == [
-        ("left", None, None),
         ("moved", moved[:12], None),
         ("rewritten", None, rewritten[:12]),
         ("carried", carried[:12], None),
+        ("left", None, None),
     ]
-    assert [r["carried_since"] for r in table] == [None, "v1.1", "v1.1", "v1.1"]
+    assert [r["carried_since"] for r in table] == ["v1.1", "v1.1", "v1.1", None]
     # git asks for the same lines around it, too.
     marked = repo.git("cherry", "next", "main").decode().splitlines()
     assert {line[2:] for line in marked if line[0] == "-"} == {made["carried"]}
