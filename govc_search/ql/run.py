@@ -1,0 +1,89 @@
+"""One run of a query: what it sees, how long it may take, and what was read for it so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from govc_search import scope
+from govc_search.errors import DeadlineError
+from govc_search.gaps import Gaps
+from govc_search.ql.plan import Plan
+from govc_search.ql.protocols import Graph, Table, Text, Trees
+from govc_search.settings import Settings
+
+__all__ = ["Deadline", "Params", "Run", "Snapshot"]
+
+Params = Mapping[str, object] | Sequence[object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one query sees: the views at `as_of`; `text` is None with indexes off."""
+
+    table: Table
+    text: Text | None
+    graph: Graph
+    trees: Trees
+    as_of: int
+    settings: Settings
+    # Plans made for this and earlier snapshots, shared by all queries of an engine.
+    plans: dict[Hashable, tuple[Plan, tuple[str, ...]]]
+    # What of each repository is not indexed, counted when it is asked for.
+    gaps: Callable[[], Sequence[Gaps]]
+
+
+class Deadline:
+    """When a query has to end: after `seconds` from `started` (of `time.perf_counter`)."""
+
+    def __init__(self, started: float, seconds: float) -> None:
+        self._until = started + seconds
+        self._seconds = seconds
+        self._asked = scope.current()
+
+    @property
+    def remaining(self) -> float:
+        """Returns how many seconds are left, none or less when it is over."""
+        return self._until - time.perf_counter()
+
+    def check(self) -> None:
+        """Raises DeadlineError once time is up, or who asked wants no answer any more."""
+        self._asked.check()
+        if self.remaining <= 0:
+            raise self.exceeded()
+
+    def exceeded(self) -> DeadlineError:
+        """Returns the error of a query that took too long."""
+        return DeadlineError(
+            "deadline_exceeded",
+            f"the query did not finish within {self._seconds:g} seconds",
+            hint="narrow it, or raise the setting deadline_seconds",
+        )
+
+
+@dataclass(slots=True)
+class Run:
+    """What running a query has at hand; indexes add what they found, by name."""
+
+    snapshot: Snapshot
+    deadline: Deadline
+    now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
+    relations: dict[str, Any] = field(default_factory=dict)
+    functions: dict[str, Callable[..., pa.Array]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    # Rows and seconds of each step, for EXPLAIN ANALYZE.
+    counts: dict[str, int] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Notes how long a step takes."""
+        begin = time.perf_counter()
+        yield
+        self.times[name] = time.perf_counter() - begin
