@@ -13,7 +13,7 @@ from govc_search.errors import GovcSearchError
 if TYPE_CHECKING:
     from govc_search.engine import Engine, IndexReport, Progress, Status
     from govc_search.engine import open_engine as open  # noqa: A004 - govc_search.open reads well
-    from govc_search.ql.result import Result
+    from govc_search.ql.result import Result, Stream
 
 __version__ = "0.1.0"
 
@@ -27,6 +27,7 @@ __all__ = [
     "Progress",
     "Result",
     "Status",
+    "Stream",
     "__version__",
     "open",
 ]
@@ -38,6 +39,7 @@ _HOME = {
     "Status": ("govc_search.engine", "Status"),
     "open": ("govc_search.engine", "open_engine"),
     "Result": ("govc_search.ql.result", "Result"),
+    "Stream": ("govc_search.ql.result", "Stream"),
 }
 
 

@@ -27,8 +27,8 @@ from govc_search.indexer.text import TextIndex
 from govc_search.indexer.views import Feeder, catch_up
 from govc_search.ql.box import errors_in_box, to_gql
 from govc_search.ql.completion import Candidate, Indexed, complete, complete_words
-from govc_search.ql.execute import Snapshot, run
-from govc_search.ql.result import Result
+from govc_search.ql.execute import Snapshot, run, stream
+from govc_search.ql.result import Result, Stream
 from govc_search.ql.tokens import Token, cut, tokens
 from govc_search.readers import Readers
 from govc_search.repositories import Repositories
@@ -303,7 +303,8 @@ class Engine:
 
     def _opened(self, part: str, path: Path) -> Table | TextIndex:
         if part == "table":
-            return Table.open(path, self.settings.size("table_memory_bytes"), 2)
+            size = self.settings.size
+            return Table.open(path, size("table_memory_bytes"), 2, size("spill_bytes"))
         return TextIndex.open(path, self.settings.size("text_heap_bytes"))
 
     @property
@@ -337,8 +338,7 @@ class Engine:
         predicate is scanned; the rows are the same. `timeout` in seconds overrides the setting
         deadline_seconds. Raises QueryError and DeadlineError.
         """
-        if timeout is not None and not 0 < timeout <= _LONGEST:
-            raise UsageError("invalid_argument", "timeout takes seconds, from above 0 to a year")
+        _check_timeout(timeout)
         started = time.perf_counter()
         result = self._readers.read(
             lambda: run(gql, params, self._snapshot(indexes=indexes), started, timeout)
@@ -346,6 +346,26 @@ class Engine:
         if not result.as_of and self._log.last:
             return replace(result, warnings=(*result.warnings, _NOTHING_YET))
         return result
+
+    def stream(
+        self,
+        gql: str,
+        params: Mapping[str, object] | Sequence[object] | None = None,
+        *,
+        indexes: bool = True,
+        timeout: float | None = None,
+    ) -> Stream:
+        """Returns the rows of one GQL statement as they are made, never all in memory.
+
+        They are of the moment of the call, whatever is indexed meanwhile. `timeout` and the
+        setting deadline_seconds count the time of the engine, not that of who reads. Raises as
+        `query` does, and so does reading; `rebuild` and `close` end it: StoreError `result_ended`.
+        """
+        _check_timeout(timeout)
+        started = time.perf_counter()
+        return self._readers.stream(
+            lambda: stream(gql, params, self._snapshot(indexes=indexes), started, timeout)
+        )
 
     def _repositories(self, as_of: int) -> Repositories:
         return Repositories(self._graphs, self._table, as_of, self.directory / _TREES)
@@ -471,6 +491,11 @@ def _telling(progress: Tell) -> Callable[[int, int], None]:
             progress(Progress("views", done, total, "records"))
 
     return tell
+
+
+def _check_timeout(timeout: float | None) -> None:
+    if timeout is not None and not 0 < timeout <= _LONGEST:
+        raise UsageError("invalid_argument", "timeout takes seconds, from above 0 to a year")
 
 
 def _is_text(value: str) -> bool:

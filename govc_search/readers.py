@@ -9,15 +9,27 @@ are replaced. So reading takes no lock, and a writer waits only for those who re
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from contextlib import ExitStack, contextmanager
+from typing import Protocol, TypeVar
 
-from govc_search.errors import StoreError
+from govc_search.errors import GovcSearchError, StoreError
 
 __all__ = ["Readers"]
 
 T = TypeVar("T")
+
+
+class _Stream(Protocol):
+    def on_close(self, callback: Callable[[], None]) -> None: ...
+
+    def end(self, error: GovcSearchError) -> None: ...
+
+    def close(self) -> None: ...
+
+
+S = TypeVar("S", bound=_Stream)
 
 
 class Readers:
@@ -32,6 +44,7 @@ class Readers:
         self._replaced = 0
         self._apart: BaseException | None = None
         self._closed = False
+        self._streams: weakref.WeakSet[_Stream] = weakref.WeakSet()
 
     def check(self) -> None:
         """Raises StoreError once the engine is closed."""
@@ -41,17 +54,37 @@ class Readers:
     def read(self, ask: Callable[[], T]) -> T:
         """Returns what `ask` finds in views that hold the same; it may be called twice."""
         with self._open():
-            before = self._quiet()
-            try:
-                found = ask()
-            except Exception:
-                if self._replaced == before:
-                    raise
-            else:
-                if self._replaced == before:
-                    return found
-            with self._held():
-                return ask()
+            return self._in_step(ask, lambda _: None)
+
+    def stream(self, ask: Callable[[], S]) -> S:
+        """Returns what `ask` opens in views that hold the same; it may be called twice.
+
+        Views stay open until it is closed; a writer that cannot wait so long ends it.
+        """
+        with ExitStack() as opened:
+            opened.enter_context(self._open())
+            found = self._in_step(ask, lambda late: late.close())
+            found.on_close(opened.pop_all().close)
+        with self._changed:
+            self._streams.add(found)
+            late = self._swapping
+        if late:
+            found.end(_replaced())
+        return found
+
+    def _in_step(self, ask: Callable[[], T], drop: Callable[[T], None]) -> T:
+        before = self._quiet()
+        try:
+            found = ask()
+        except Exception:
+            if self._replaced == before:
+                raise
+        else:
+            if self._replaced == before:
+                return found
+            drop(found)
+        with self._held():
+            return ask()
 
     @contextmanager
     def _open(self) -> Iterator[None]:
@@ -115,6 +148,9 @@ class Readers:
         try:
             with self._changed:
                 self._swapping = True
+            for stream in list(self._streams):
+                stream.end(_replaced())
+            with self._changed:
                 self._changed.wait_for(lambda: not self._reading)
             yield
         finally:
@@ -128,3 +164,11 @@ class Readers:
         with self.swapping():
             self._closed = True
             yield
+
+
+def _replaced() -> StoreError:
+    return StoreError(
+        "result_ended",
+        "what the rows were read from was closed or made anew before all were read",
+        hint="ask again",
+    )

@@ -71,6 +71,13 @@ SETTINGS: tuple[Setting, ...] = (
         most=1 << 45,
         opening=True,
     ),
+    Setting(
+        "spill_bytes",
+        16 << 30,
+        "most that all queries together may write to disk meanwhile, where sorting and grouping need more than memory",
+        most=1 << 45,
+        opening=True,
+    ),
 )
 
 

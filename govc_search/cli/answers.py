@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from govc_search.cli.listing import draw_commit, draw_hits
 from govc_search.cli.output import Output
+from govc_search.cli.render import Rows
 from govc_search.cli.terminal import CLOSE, OPEN, escape
 
 if TYPE_CHECKING:
@@ -23,13 +24,15 @@ def is_explain(gql: str) -> bool:
     return _EXPLAIN.match(gql) is not None
 
 
-def show_rows(gql: str, result: Result, output: Output) -> None:
+def show_rows(gql: str, rows: Rows, output: Output) -> None:
     """Writes the rows of a query; a plan is lines of text where rows would be a table."""
     if output.format == "table" and is_explain(gql):
         with output.opened() as target:
-            target.text("".join(f"{escape(str(line))}\n" for (line,) in result))
+            for batch in rows:
+                lines = batch.column(0).to_pylist()
+                target.text("".join(f"{escape(str(line))}\n" for line in lines))
     else:
-        output.table(result.to_arrow())
+        output.rows(rows)
 
 
 def question(words: str, limit: int, output: Output) -> tuple[str, Mapping[str, object]]:

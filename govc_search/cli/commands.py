@@ -307,10 +307,12 @@ def query(
     text = _query_text(gql, file)
     values = parameters(given)
     output = Output(invocation)
-    with _opened(invocation, output) as engine:
-        result = engine.query(text, values, indexes=not no_indexes, timeout=timeout)
-        show_rows(text, result, output)
-    output.footer(result)
+    with (
+        _opened(invocation, output) as engine,
+        engine.stream(text, values, indexes=not no_indexes, timeout=timeout) as rows,
+    ):
+        show_rows(text, rows, output)
+    output.footer(rows)
 
 
 def _query_text(gql: str | None, file: Path | None) -> str:

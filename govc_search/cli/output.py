@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from govc_search.cli.options import Invocation
 from govc_search.cli.pager import paged
 from govc_search.cli.progress import duration_text
-from govc_search.cli.render import binary_to_terminal, format_of, is_binary, render
+from govc_search.cli.render import Rows, binary_to_terminal, format_of, is_binary, render
 from govc_search.cli.terminal import Target, has_colour, say
 from govc_search.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from govc_search import Result
+    from govc_search import Result, Stream
 
 __all__ = ["Output", "ReaderLeftError", "cannot_write"]
 
@@ -90,8 +90,12 @@ class Output:
 
     def table(self, table: pa.Table) -> None:
         """Writes a table in the format chosen."""
+        self.rows(table)
+
+    def rows(self, rows: Rows | pa.Table) -> None:
+        """Writes rows in the format chosen, as they come."""
         with self.opened() as target:
-            render(table, self.format, target)
+            render(rows, self.format, target)
 
     def say(self, text: str) -> None:
         """Writes a message to standard error, unless it should be quiet."""
@@ -103,19 +107,22 @@ class Output:
         colour = has_colour(sys.stderr, allowed=self._colour)
         say(f"warning: {text}", "warning", colour=colour)
 
-    def footer(self, result: Result, *, timing: bool = True) -> None:
+    def footer(self, result: Result | Stream, *, timing: bool = True) -> None:
         """Says how many rows there were, how long they took and what they are true of."""
+        from govc_search import Result
+
         for warning in result.warnings:
             self.warn(warning)
-        rows = len(result)
+        rows = result.count
         text = f"{rows:,} row{'' if rows == 1 else 's'}"
         if timing:
             text += f" in {duration_text(result.elapsed)}"
         text += f", as of position {result.as_of:,}"
-        if result.truncated:
+        truncated = isinstance(result, Result) and result.truncated
+        if truncated:
             text += "; truncated: a limit cut the rest off"
         if not self._quiet:
             colour = has_colour(sys.stderr, allowed=self._colour)
             say(text, "dim", colour=colour)
-        elif result.truncated:
+        elif truncated:
             self.warn("truncated: a limit cut the rest off")

@@ -7,6 +7,7 @@ structures are JSON, in every text format.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,9 +24,22 @@ from govc_search.cli.table import Column, draw_table
 from govc_search.cli.terminal import HARMFUL, Target, escape
 from govc_search.errors import UsageError
 
-__all__ = ["FORMATS", "binary_to_terminal", "format_of", "is_binary", "render", "texts"]
+__all__ = ["FORMATS", "Rows", "binary_to_terminal", "format_of", "is_binary", "render", "texts"]
 
 _ROWS: Final = 16_384
+# What Parquet keeps together: so many rows, or bytes.
+_GROUP_ROWS: Final = 1 << 16
+_GROUP_BYTES: Final = 16 << 20
+
+
+class Rows(Protocol):
+    """Rows to write, batch by batch: a stream, or the reader of a table."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Returns names and types of the columns."""
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]: ...
 
 
 def texts(column: pa.Array) -> pa.Array:
@@ -133,16 +147,18 @@ def _safe(column: pa.Array, *, lines: bool = False) -> pa.Array:
     )
 
 
-def _batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
-    return iter(table.to_batches(max_chunksize=_ROWS))
+def _batches(rows: Rows) -> Iterator[pa.RecordBatch]:
+    for batch in rows:
+        for start in range(0, batch.num_rows, _ROWS):
+            yield batch.slice(start, _ROWS)
 
 
-def _distinct_names(table: pa.Table) -> list[str]:
+def _distinct_names(schema: pa.Schema) -> list[str]:
     """Returns the column names, a repeated one with its ordinal, as keys have to be."""
     names: list[str] = []
-    taken = set(table.column_names)
+    taken = set(schema.names)
     seen: set[str] = set()
-    for name in table.column_names:
+    for name in schema.names:
         unique, n = name, 1
         while unique in seen or (n > 1 and unique in taken):
             n += 1
@@ -169,10 +185,10 @@ def _json_values(column: pa.Array) -> list[str]:
 _encode_text: Final = json.encoder.encode_basestring
 
 
-def _json_rows(table: pa.Table) -> Iterator[list[str]]:
+def _json_rows(rows: Rows) -> Iterator[list[str]]:
     """Yields the rows as JSON objects, a list a batch."""
-    keys = [_guard(_encode_text(name)) for name in _distinct_names(table)]
-    for batch in _batches(table):
+    keys = [_guard(_encode_text(name)) for name in _distinct_names(rows.schema)]
+    for batch in _batches(rows):
         columns = [
             [f"{key}: {value}" for value in _json_values(column)]
             for key, column in zip(keys, batch.columns, strict=True)
@@ -180,33 +196,33 @@ def _json_rows(table: pa.Table) -> Iterator[list[str]]:
         yield ["{" + ", ".join(row) + "}" for row in zip(*columns, strict=True)]
 
 
-def _write_json(table: pa.Table, target: Target) -> None:
+def _write_json(rows: Rows, target: Target) -> None:
     opening = "[\n"
-    for rows in _json_rows(table):
-        if rows:
-            target.text(opening + ",\n".join(rows))
+    for objects in _json_rows(rows):
+        if objects:
+            target.text(opening + ",\n".join(objects))
             opening = ",\n"
     target.text("[]\n" if opening == "[\n" else "\n]\n")
 
 
-def _write_ndjson(table: pa.Table, target: Target) -> None:
-    for rows in _json_rows(table):
-        target.text("".join(f"{row}\n" for row in rows))
+def _write_ndjson(rows: Rows, target: Target) -> None:
+    for objects in _json_rows(rows):
+        target.text("".join(f"{one}\n" for one in objects))
 
 
 # Separated values
 
 
 def _write_lines(
-    table: pa.Table, target: Target, cell: Callable[[pa.Array], pa.Array], separator: str, end: str
+    rows: Rows, target: Target, cell: Callable[[pa.Array], pa.Array], separator: str, end: str
 ) -> None:
-    names = pa.array(table.column_names, pa.large_string())
+    names = pa.array(rows.schema.names, pa.large_string())
     target.text(separator.join(_cells(names, target, cell).to_pylist()) + end)
-    for batch in _batches(table):
+    for batch in _batches(rows):
         columns = [_cells(texts(c), target, cell) for c in batch.columns]
         if columns and batch.num_rows:
-            rows = pc.binary_join_element_wise(*columns, _large(separator)).to_pylist()
-            target.text(end.join(rows) + end)
+            joined = pc.binary_join_element_wise(*columns, _large(separator)).to_pylist()
+            target.text(end.join(joined) + end)
 
 
 def _cells(column: pa.Array, target: Target, cell: Callable[[pa.Array], pa.Array]) -> pa.Array:
@@ -241,14 +257,14 @@ def _tsv_cell(column: pa.Array) -> pa.Array:
     return pc.fill_null(column, "\\N")
 
 
-def _write_csv(table: pa.Table, target: Target) -> None:
+def _write_csv(rows: Rows, target: Target) -> None:
     # The null of a lone column would be an empty line, which readers skip.
-    cell = _csv_cell if table.num_columns > 1 else _csv_only_cell
-    _write_lines(table, target, cell, ",", "\r\n")
+    cell = _csv_cell if len(rows.schema) > 1 else _csv_only_cell
+    _write_lines(rows, target, cell, ",", "\r\n")
 
 
-def _write_tsv(table: pa.Table, target: Target) -> None:
-    _write_lines(table, target, _tsv_cell, "\t", "\n")
+def _write_tsv(rows: Rows, target: Target) -> None:
+    _write_lines(rows, target, _tsv_cell, "\t", "\n")
 
 
 # Markdown
@@ -264,14 +280,14 @@ def _markdown_cell(text: str | None) -> str:
     return "<br>".join(_MARKUP.sub(lambda m: "\\" + m[0], escape(line)) for line in lines)
 
 
-def _write_markdown(table: pa.Table, target: Target) -> None:
-    target.text("| " + " | ".join(map(_markdown_cell, table.column_names)) + " |\n")
-    rule = ("---:" if _is_number(c.type) else "---" for c in table.columns)
+def _write_markdown(rows: Rows, target: Target) -> None:
+    target.text("| " + " | ".join(map(_markdown_cell, rows.schema.names)) + " |\n")
+    rule = ("---:" if _is_number(f.type) else "---" for f in rows.schema)
     target.text("| " + " | ".join(rule) + " |\n")
-    for batch in _batches(table):
+    for batch in _batches(rows):
         columns = [map(_markdown_cell, texts(c).to_pylist()) for c in batch.columns]
-        rows = zip(*columns, strict=True)
-        target.text("".join("| " + " | ".join(row) + " |\n" for row in rows))
+        cells = zip(*columns, strict=True)
+        target.text("".join("| " + " | ".join(row) + " |\n" for row in cells))
 
 
 # Table
@@ -283,7 +299,9 @@ def _is_number(kind: pa.DataType) -> bool:
     )
 
 
-def _write_table(table: pa.Table, target: Target) -> None:
+def _write_table(rows: Rows, target: Target) -> None:
+    # How wide a column is depends on all of its cells.
+    table = pa.Table.from_batches(list(rows), rows.schema)
     columns = []
     for name, column in zip(table.column_names, table.columns, strict=True):
         cells = _safe(texts(column.combine_chunks()).cast(pa.large_string()))
@@ -298,18 +316,46 @@ def _write_table(table: pa.Table, target: Target) -> None:
 # Binary
 
 
-def _write_parquet(table: pa.Table, target: Target) -> None:
+class _Sink(io.RawIOBase):
+    """A target as a file to append to."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__()
+        self._write = target.write
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._write(bytes(data))
+        return len(data)
+
+
+def _write_parquet(rows: Rows, target: Target) -> None:
     import pyarrow.parquet as pq
 
-    table = table.rename_columns(_distinct_names(table))
-    for i, column in enumerate(table.columns):
-        # Parquet has no intervals.
-        if _has_interval(column.type):
-            text = texts(column.combine_chunks())
-            table = table.set_column(i, table.column_names[i], text)
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    target.write(sink.getvalue().to_pybytes())
+    names = _distinct_names(rows.schema)
+    # Parquet has no intervals.
+    as_text = [_has_interval(f.type) for f in rows.schema]
+    schema = pa.schema(
+        (name, pa.string() if text else f.type)
+        for name, text, f in zip(names, as_text, rows.schema, strict=True)
+    )
+    with pq.ParquetWriter(_Sink(target), schema, compression="zstd") as writer:
+        group: list[pa.RecordBatch] = []
+        for batch in rows:
+            columns = [
+                texts(c) if text else c for c, text in zip(batch.columns, as_text, strict=True)
+            ]
+            group.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+            if (
+                sum(b.num_rows for b in group) >= _GROUP_ROWS
+                or sum(b.nbytes for b in group) >= _GROUP_BYTES
+            ):
+                writer.write_table(pa.Table.from_batches(group))
+                group.clear()
+        if group:
+            writer.write_table(pa.Table.from_batches(group))
 
 
 def _has_interval(kind: pa.DataType) -> bool:
@@ -318,15 +364,15 @@ def _has_interval(kind: pa.DataType) -> bool:
     return bool(pa.types.is_interval(kind) or pa.types.is_duration(kind))
 
 
-def _write_arrow(table: pa.Table, target: Target) -> None:
-    table = table.rename_columns(_distinct_names(table))
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table, max_chunksize=1 << 16)
-    target.write(sink.getvalue().to_pybytes())
+def _write_arrow(rows: Rows, target: Target) -> None:
+    names = _distinct_names(rows.schema)
+    schema = pa.schema((n, f.type) for n, f in zip(names, rows.schema, strict=True))
+    with pa.ipc.new_file(pa.PythonFile(_Sink(target), "w"), schema) as writer:
+        for batch in rows:
+            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
 
 
-FORMATS: Final[Mapping[str, Callable[[pa.Table, Target], None]]] = MappingProxyType(
+FORMATS: Final[Mapping[str, Callable[[Rows, Target], None]]] = MappingProxyType(
     {
         "table": _write_table,
         "json": _write_json,
@@ -365,14 +411,14 @@ def is_binary(format_: str) -> bool:
     return format_ in _BINARY
 
 
-def render(table: pa.Table, format_: str, target: Target) -> None:
-    """Writes a table in one of FORMATS.
+def render(rows: Rows | pa.Table, format_: str, target: Target) -> None:
+    """Writes rows in one of FORMATS; of all but `table` no more than some are in memory.
 
     Raises UsageError `binary_to_terminal` for parquet and arrow on a terminal.
     """
     if format_ in _BINARY and target.terminal:
         raise binary_to_terminal(format_)
-    FORMATS[format_](table, target)
+    FORMATS[format_](rows.to_reader() if isinstance(rows, pa.Table) else rows, target)
 
 
 def binary_to_terminal(format_: str) -> UsageError:

@@ -21,7 +21,7 @@ from govc_search.cli.terminal import escape, has_colour, say
 from govc_search.errors import GovcSearchError, UsageError
 
 if TYPE_CHECKING:
-    from govc_search import Result
+    from govc_search import Result, Stream
     from govc_search.engine import Candidate, Indexed
 
 __all__ = ["Shell"]
@@ -38,6 +38,8 @@ class Asked(Protocol):
     def query(
         self, gql: str, params: Mapping[str, object] | Sequence[object] | None = None
     ) -> Result: ...
+
+    def stream(self, gql: str, params: Mapping[str, object] | None = None) -> Stream: ...
 
     def commit(self, revision: str) -> list[dict[str, Any]]: ...
 
@@ -169,11 +171,11 @@ class Shell:
 
     def _query(self, gql: str) -> None:
         output = self._output()
-        result = self._engine.query(gql, self._named_in(gql))
-        if self._explaining and not is_explain(gql) and (plan := result.explain()):
-            say(plan, "dim", colour=has_colour(sys.stderr, allowed=self._invocation.colour))
-        show_rows(gql, result, output)
-        self._end(result, output)
+        with self._engine.stream(gql, self._named_in(gql)) as rows:
+            if self._explaining and not is_explain(gql) and (plan := rows.explain()):
+                say(plan, "dim", colour=has_colour(sys.stderr, allowed=self._invocation.colour))
+            show_rows(gql, rows, output)
+        self._end(rows, output)
 
     def _named_in(self, gql: str) -> dict[str, object]:
         """Returns the parameters that a query names: one that it does not name is an error."""
@@ -182,7 +184,7 @@ class Shell:
         named = {gql[t.start + 1 : t.end] for t in tokens(gql) if t.kind == "parameter"}
         return {name: value for name, value in self._params.items() if name in named}
 
-    def _end(self, result: Result, output: Output) -> None:
+    def _end(self, result: Result | Stream, output: Output) -> None:
         self._file = None
         output.footer(result, timing=self._timing)
         if self._interactive and result.as_of != self._as_of:

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import govc_search
-from govc_search.errors import BusyError
+from govc_search.errors import BusyError, StoreError
 from govc_search.holder import frames
 from govc_search.holder.messages import (
     ADDRESS,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from govc_search.indexer.pipeline import IndexReport
-    from govc_search.ql.result import Result
+    from govc_search.ql.result import Result, Stream
 
 __all__ = ["SharedDirectory"]
 
@@ -98,6 +98,21 @@ class SharedDirectory:
         """Returns the answer to one GQL statement; `params` are as the engine takes them."""
         arguments = {"gql": gql, "params": params, "indexes": indexes, "timeout": timeout}
         return self._ask("query", arguments, decode_result)
+
+    def stream(
+        self,
+        gql: str,
+        params: Mapping[str, object] | Sequence[object] | None = None,
+        *,
+        indexes: bool = True,
+        timeout: float | None = None,
+    ) -> Stream:
+        """Returns the rows of one GQL statement as they are made.
+
+        A holder that leaves before the end of the rows ends them: StoreError `result_ended`.
+        """
+        arguments = {"gql": gql, "params": params, "indexes": indexes, "timeout": timeout}
+        return self._until_answered(lambda: self._stream(arguments))
 
     def commit(self, revision: str, repo: str | None = None) -> list[dict[str, Any]]:
         """Returns the commits that a revision names."""
@@ -168,18 +183,25 @@ class SharedDirectory:
         *,
         finishes: bool = False,
     ) -> T:
-        lost = 0
-        while True:
+        def ask() -> T:
             if self._engine is not None:
                 told = {"progress": progress} if METHODS[method] else {}
                 mine: T = getattr(self._engine, method)(**arguments, **told)
                 return mine
-            if self._connection is None:
+            request = self._request(method, arguments)
+            return decode(*self._converse(request, progress, finishes=finishes))
+
+        return self._until_answered(ask)
+
+    def _until_answered(self, ask: Callable[[], T]) -> T:
+        """Returns what is asked of whoever holds the directory, again where a holder left."""
+        lost = 0
+        while True:
+            if self._engine is None and self._connection is None:
                 self._reach()
                 continue
             try:
-                request = {"ask": method, "arguments": arguments, "settings": self._settings}
-                return decode(*self._converse(request, progress, finishes=finishes))
+                return ask()
             except _LeftError as left:
                 lost += not left.told
                 if lost > _LOST:
@@ -187,6 +209,24 @@ class SharedDirectory:
                         "data_directory_busy",
                         f"{self._directory} is held by processes that end without an answer",
                     ) from None
+
+    def _request(self, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return {"ask": method, "arguments": arguments, "settings": self._settings}
+
+    def _stream(self, arguments: Mapping[str, Any]) -> Stream:
+        if self._engine is not None:
+            return self._engine.stream(**arguments)
+        connection = self._connection
+        assert connection is not None
+        # The connection is the stream's from now on; what is asked next has one of its own.
+        self._connection = None
+        try:
+            stream = _begin(connection, self._request("stream", arguments))
+        except BaseException:
+            _close(connection)
+            raise
+        stream.on_close(lambda: _close(connection))
+        return stream
 
     def _converse(
         self, request: Mapping[str, Any], progress: Tell, *, finishes: bool
@@ -222,19 +262,14 @@ class SharedDirectory:
         if isinstance(found, BaseException):
             raise found
         header, rows = found
-        if "error" in header:
-            raise decode_error(header["error"])
-        if "interrupted" in header:
-            raise KeyboardInterrupt
+        _check(header)
         if "answer" not in header:
             raise _LeftError(told=True)
         return header["answer"], rows
 
     def _hang_up(self) -> None:
         if self._connection is not None:
-            with contextlib.suppress(OSError):
-                self._connection.shutdown(socket.SHUT_RDWR)
-            self._connection.close()
+            _close(self._connection)
             self._connection = None
 
     def _reach(self) -> None:
@@ -318,6 +353,75 @@ class SharedDirectory:
                 raise _LeftError(told=False) from None
 
 
+def _close(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
+
+
+def _check(header: Mapping[str, Any]) -> None:
+    """Raises what the holder raised."""
+    if "error" in header:
+        raise decode_error(header["error"])
+    if "interrupted" in header:
+        raise KeyboardInterrupt
+
+
+def _answered(connection: socket.socket) -> tuple[dict[str, Any], bytearray]:
+    """Returns the next frame of an answer; raises what the holder raised."""
+    try:
+        header, body = frames.receive(connection)
+    except (OSError, EOFError):
+        raise _LeftError(told=False) from None
+    _check(header)
+    return header, body
+
+
+def _begin(connection: socket.socket, request: Mapping[str, Any]) -> Stream:
+    """Asks for a stream and returns it once its rows begin."""
+    from govc_search.ql.result import ResultColumn, Stream
+
+    with contextlib.suppress(OSError):
+        # What was refused before all of it was sent has its answer all the same.
+        frames.send(connection, request)
+    begun, _ = _answered(connection)
+    if "begin" not in begun:
+        raise _LeftError(told=True)
+    head = begun["begin"]
+    end: dict[str, Any] = {}
+
+    def read() -> pa.RecordBatch | None:
+        try:
+            header, body = _answered(connection)
+        except _LeftError:
+            header, body = {}, bytearray()
+        if "rows" in header:
+            return _rows(body).to_batches()[0]
+        if "answer" not in header:
+            raise StoreError(
+                "result_ended",
+                "the process that held the data directory left before all rows were read",
+                hint="ask again",
+            )
+        end.update(header["answer"])
+        return None
+
+    return Stream(
+        tuple(ResultColumn(name, kind) for name, kind in head["columns"]),
+        _rows(_answered(connection)[1]).schema,
+        head["as_of"],
+        read,
+        explain=lambda: str(head["explain"]),
+        warnings=lambda: tuple(end.get("warnings", ())),
+    )
+
+
+def _rows(body: bytearray) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.ipc.open_stream(pa.py_buffer(body)).read_all()
+
+
 def _exchange(
     connection: socket.socket, request: Mapping[str, Any], progress: Tell
 ) -> tuple[dict[str, Any], pa.Table | None]:
@@ -337,6 +441,6 @@ def _exchange(
             if progress is not None:
                 progress(decode_step(header["progress"]))
         elif "rows" in header:
-            tables.append(pa.ipc.open_stream(pa.py_buffer(body)).read_all())
+            tables.append(_rows(body))
         else:
             return header, pa.concat_tables(tables) if tables else None

@@ -26,6 +26,9 @@ from govc_search.holder.messages import (
     Answering,
     Tell,
     encode_answer,
+    encode_batch,
+    encode_begin,
+    encode_end,
     encode_error,
     other_user,
 )
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from govc_search.indexer.pipeline import Progress
+    from govc_search.ql.result import Stream
 
 __all__ = ["Listener"]
 
@@ -322,14 +326,18 @@ class _Conversation:
         self._watching = threading.Thread(target=self._watch, name="watch", daemon=True)
         self._watching.start()
         header, rows = self._worked(method, arguments)
+        self._sends()
+        for batch in _streams(rows):
+            send(self.connection, {"rows": True}, batch)
+        send(self.connection, header)
+
+    def _sends(self) -> None:
+        """Notes that work has given way to sending, which the end of the holder cuts."""
         with self._listener.changed:
             self._working = False
             if self._listener.closed:
                 # Whoever asked may have been stopped; nobody waits for that for ever.
                 self.connection.settimeout(_GRACE)
-        for batch in _streams(rows):
-            send(self.connection, {"rows": True}, batch)
-        send(self.connection, header)
 
     def _opened(self) -> bool:
         """Waits for the engine, telling how it opens; returns whether there is one to ask."""
@@ -362,10 +370,15 @@ class _Conversation:
         try:
             with self._scope.entered():
                 value = getattr(engine, method)(**arguments)
+                if method == "stream":
+                    return {"answer": self._sent(value)}, None
             if self._cut and getattr(value, "interrupted", False):
                 return {"left": True}, None
             answer, rows = encode_answer(value)
             return {"answer": answer}, rows
+        except EOFError:
+            # Whoever asked is gone.
+            raise
         except BaseException as error:  # noqa: BLE001 - panics of the text index are no Exception
             stopped = isinstance(error, KeyboardInterrupt) or (
                 isinstance(error, DeadlineError) and error.code == "interrupted"
@@ -374,6 +387,23 @@ class _Conversation:
             if (self._cut and stopped) or not threading.main_thread().is_alive():
                 return {"left": True}, None
             return {"interrupted": True} if stopped else {"error": encode_error(error)}, None
+
+    def _sent(self, stream: Stream) -> dict[str, Any]:
+        """Sends the rows of a stream, each batch when the one before has been taken."""
+        with stream:
+            self._sends()
+            self._send({"begin": encode_begin(stream)})
+            self._send({"rows": True}, encode_batch(None, stream.schema))
+            for batch in stream:
+                self._send({"rows": True}, encode_batch(batch, stream.schema))
+        return encode_end(stream)
+
+    def _send(self, header: dict[str, Any], body: Any = b"") -> None:
+        try:
+            frames.send(self.connection, header, body)
+        except OSError as error:
+            # No failure of what is asked.
+            raise EOFError from error
 
     def _watch(self) -> None:
         # Nothing is said after a request: what comes is the end of who asked.
@@ -406,14 +436,8 @@ def _streams(rows: pa.Table | None) -> Any:
     """Yields the rows as Arrow IPC streams, one a batch: no more is in memory twice at once."""
     if rows is None:
         return
-    import pyarrow as pa
-
     for batch in rows.to_batches() or [None]:
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, rows.schema) as writer:
-            if batch is not None:
-                writer.write_batch(batch)
-        yield memoryview(sink.getvalue())
+        yield encode_batch(batch, rows.schema)
 
 
 _listeners: weakref.WeakSet[Listener] = weakref.WeakSet()

@@ -8,7 +8,8 @@ and says `ready`. Then, for each connection, one request:
 is answered by any number of {"progress": [phase, done, total, unit]}, then any number of {"rows"}
 with an Arrow IPC stream as body, then one of {"answer": value}, {"error": {...}}, {"interrupted"}
 or {"left"}: the holder lets the directory go, and whoever asked takes it over. Who asks closes
-its sending half to interrupt.
+its sending half to interrupt. Before the rows of a stream comes {"begin": head}, and they come as
+fast as they are taken.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from govc_search.indexer.pipeline import IndexReport, Progress
-    from govc_search.ql.result import Result
+    from govc_search.ql.result import Result, Stream
 
 __all__ = [
     "ADDRESS",
@@ -40,6 +41,9 @@ __all__ = [
     "decode_result",
     "decode_step",
     "encode_answer",
+    "encode_batch",
+    "encode_begin",
+    "encode_end",
     "encode_error",
     "other_user",
 ]
@@ -50,7 +54,7 @@ PROTOCOL: Final = 1
 ADDRESS: Final = "server.json"
 # What may be asked: whether it is work, which tells its progress, or reading.
 METHODS: Final[Mapping[str, bool]] = {
-    "query": False, "commit": False, "status": False, "index": True, "remove": False,
+    "query": False, "stream": False, "commit": False, "status": False, "index": True, "remove": False,
     "verify": True, "rebuild": True,
 }  # fmt: skip
 
@@ -69,6 +73,17 @@ class Answering(Protocol):
         timeout: float | None = None,
     ) -> Result:
         """Returns the answer to one GQL statement."""
+        ...
+
+    def stream(
+        self,
+        gql: str,
+        params: Mapping[str, object] | Sequence[object] | None = None,
+        *,
+        indexes: bool = True,
+        timeout: float | None = None,
+    ) -> Stream:
+        """Returns the rows of one GQL statement as they are made."""
         ...
 
     def commit(self, revision: str, repo: str | None = None) -> list[dict[str, Any]]:
@@ -217,6 +232,31 @@ def decode_result(head: Mapping[str, Any], rows: pa.Table) -> Result:
         rows,
         lambda: plan,
     )
+
+
+def encode_batch(batch: pa.RecordBatch | None, schema: pa.Schema) -> memoryview:
+    """Returns some rows, or none, as an Arrow IPC stream."""
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        if batch is not None:
+            writer.write_batch(batch)
+    return memoryview(sink.getvalue())
+
+
+def encode_begin(stream: Stream) -> dict[str, Any]:
+    """Returns what is known of a stream before its rows."""
+    return {
+        "columns": [[c.name, c.type] for c in stream.columns],
+        "as_of": stream.as_of,
+        "explain": stream.explain(),
+    }
+
+
+def encode_end(stream: Stream) -> dict[str, Any]:
+    """Returns what is known of a stream after its rows."""
+    return {"elapsed": stream.elapsed, "warnings": stream.warnings}
 
 
 def decode_report(told: Mapping[str, Any]) -> IndexReport:

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
 from govc_search import catalog
 from govc_search.ql import ast
 from govc_search.ql.binder import Binder
-from govc_search.ql.result import Result, ResultColumn
+from govc_search.ql.result import ResultColumn, Stream
 from govc_search.settings import Settings
 
-__all__ = ["describe", "lines"]
+__all__ = ["described", "lines"]
 
 
-def lines(text: str, as_of: int, started: float, warnings: tuple[str, ...] = ()) -> Result:
+def lines(text: str, as_of: int, warnings: tuple[str, ...] = ()) -> Stream:
     """Returns a text as a result, a row a line."""
-    table = pa.table({"plan": pa.array(text.split("\n"), pa.string())})
-    return Result(
-        (ResultColumn("plan", "TEXT"),),
-        as_of,
-        time.perf_counter() - started,
-        warnings,
-        False,
-        table,
-        lambda: text,
-    )
+    return _stream({"plan": text.split("\n")}, as_of, warnings, lambda: text)
 
 
-def describe(statement: ast.Show | ast.Describe, gql: str, as_of: int, started: float) -> Result:
+def described(statement: ast.Show | ast.Describe, gql: str, as_of: int) -> Stream:
     """Returns the answer to SHOW or DESCRIBE."""
     rows: list[tuple[str | None, ...]]
     if isinstance(statement, ast.Describe):
@@ -44,12 +35,23 @@ def describe(statement: ast.Show | ast.Describe, gql: str, as_of: int, started: 
     else:
         names = ("function", "kind", "signature", "help")
         rows = [(f.name, f.kind, f.signature, f.help) for f in catalog.FUNCTIONS]
-    table_ = pa.table({n: pa.array([r[i] for r in rows], pa.string()) for i, n in enumerate(names)})
-    return Result(
-        tuple(ResultColumn(n, "TEXT") for n in names),
+    return _stream({n: [r[i] for r in rows] for i, n in enumerate(names)}, as_of)
+
+
+def _stream(
+    columns: Mapping[str, Sequence[str | None]],
+    as_of: int,
+    warnings: tuple[str, ...] = (),
+    explain: Callable[[], str] = str,
+) -> Stream:
+    texts = [pa.array(values, pa.string()) for values in columns.values()]
+    batch = pa.RecordBatch.from_arrays(texts, names=list(columns))
+    ready = iter([batch])
+    return Stream(
+        tuple(ResultColumn(name, "TEXT") for name in columns),
+        batch.schema,
         as_of,
-        time.perf_counter() - started,
-        (),
-        False,
-        table_,
+        lambda: next(ready, None),
+        explain=explain,
+        warnings=lambda: warnings,
     )

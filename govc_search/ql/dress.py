@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 
@@ -13,14 +13,14 @@ from govc_search.ql import bound, patterns
 __all__ = ["dress", "types"]
 
 
-def types(rows: pa.Table, query: bound.BoundQuery) -> tuple[str, ...]:
+def types(schema: pa.Schema, query: bound.BoundQuery) -> tuple[str, ...]:
     """Returns the GQL type of each column."""
     # A column of nothing but NULL has no type of its own there.
     return tuple(
         bound_type
         if pa.types.is_null(f.type) and bound_type not in ("NULL", "ANY")
         else _type(f.type)
-        for f, bound_type in zip(rows.schema, query.types, strict=True)
+        for f, bound_type in zip(schema, query.types, strict=True)
     )
 
 
@@ -47,20 +47,35 @@ def _type(kind: pa.DataType) -> str:
 # Highlights
 
 
-def dress(rows: pa.Table, query: bound.BoundQuery) -> pa.Table:
-    """Computes HIGHLIGHT and SNIPPET on the rows of the result."""
+def dress(
+    rows: pa.RecordBatch, query: bound.BoundQuery, check: Callable[[], None]
+) -> pa.RecordBatch:
+    """Returns rows with the names of their columns, HIGHLIGHT and SNIPPET done.
+
+    `check` raises when time is up.
+    """
     body = query.body
-    if not isinstance(body, bound.BoundSelect):
-        return rows
-    for i, expr in enumerate(body.exprs):
-        if isinstance(expr, bound.Highlight):
-            asked = (*body.where, *_on(body.from_))
-            found = [q for e in asked for q in _marked(e, expr.column)]
-            texts = [
-                None if t is None else _mark(t, expr, found) for t in rows.column(i).to_pylist()
-            ]
-            rows = rows.set_column(i, rows.field(i).name, pa.array(texts, _MARKED[expr.type]))
-    return rows
+    columns = list(rows.columns)
+    if isinstance(body, bound.BoundSelect):
+        for i, expr in enumerate(body.exprs):
+            if isinstance(expr, bound.Highlight):
+                asked = (*body.where, *_on(body.from_))
+                found = [q for e in asked for q in _marked(e, expr.column)]
+                columns[i] = _dressed(columns[i], expr, found, check)
+    return pa.RecordBatch.from_arrays(columns, names=list(query.names))
+
+
+def _dressed(
+    texts: pa.Array,
+    expr: bound.Highlight,
+    found: Sequence[tuple[str, textquery.Node]],
+    check: Callable[[], None],
+) -> pa.Array:
+    marked = []
+    for text in texts.to_pylist():
+        check()
+        marked.append(None if text is None else _mark(text, expr, found))
+    return pa.array(marked, _MARKED[expr.type])
 
 
 _MARKED = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +15,7 @@ from govc_search.errors import QueryError, SourceError
 from govc_search.ql import ast, bound
 from govc_search.ql.binder import Binder
 from govc_search.ql.coverage import uncovered, unknown_repositories
-from govc_search.ql.describe import describe, lines
+from govc_search.ql.describe import described, lines
 from govc_search.ql.dress import dress, types
 from govc_search.ql.explain import explain
 from govc_search.ql.graph_reads import read_graph
@@ -22,13 +23,13 @@ from govc_search.ql.page import page as show_page
 from govc_search.ql.parser import parse
 from govc_search.ql.plan import Plan, TreeScan
 from govc_search.ql.planner import plan as make_plan
-from govc_search.ql.result import Result, ResultColumn
+from govc_search.ql.result import Result, ResultColumn, Stream
 from govc_search.ql.run import Deadline, Params, Run, Snapshot
-from govc_search.ql.statement import read
+from govc_search.ql.statement import Rows, Shown, read
 from govc_search.ql.text_reads import corrected, hits_of, search
 from govc_search.ql.trees import TreeReading
 
-__all__ = ["Snapshot", "run"]
+__all__ = ["Snapshot", "run", "stream"]
 
 _CACHED_PLANS: Final = 256
 
@@ -40,8 +41,32 @@ def run(
 
     Raises QueryError, and DeadlineError `deadline_exceeded` after `timeout` seconds.
     """
+    result = stream(gql, params, snapshot, started, timeout, whole=True).result()
+    return replace(result, elapsed=time.perf_counter() - started)
+
+
+def stream(
+    gql: str,
+    params: Params,
+    snapshot: Snapshot,
+    started: float,
+    timeout: float | None = None,
+    *,
+    whole: bool = False,
+) -> Stream:
+    """Returns the rows of one statement as they are made; `whole` says that all are kept.
+
+    Unless they are, the time between two batches is not the query's. Raises as `run` does, and
+    so does the stream.
+    """
+    with _placed(gql):
+        return _stream(gql, params, snapshot, started, timeout, whole=whole)
+
+
+@contextmanager
+def _placed(gql: str) -> Iterator[None]:
     try:
-        return _run(gql, params, snapshot, started, timeout)
+        yield
     except RecursionError:
         # How much of the stack the caller has used up is not ours to know.
         raise QueryError("query_too_deep", "the query nests too deep for the stack") from None
@@ -52,48 +77,77 @@ def run(
         raise
 
 
-def _run(
-    gql: str, params: Params, snapshot: Snapshot, started: float, timeout: float | None
-) -> Result:
+def _stream(
+    gql: str,
+    params: Params,
+    snapshot: Snapshot,
+    started: float,
+    timeout: float | None,
+    *,
+    whole: bool,
+) -> Stream:
     settings = snapshot.settings
     statement = parse(
         gql, max_bytes=settings.size("query_bytes"), max_nesting=settings.size("query_nesting")
     )
     if isinstance(statement, ast.Show | ast.Describe):
-        return describe(statement, gql, snapshot.as_of, started)
+        return described(statement, gql, snapshot.as_of)
     explained = statement if isinstance(statement, ast.Explain) else None
     query = statement.query if isinstance(statement, ast.Explain) else statement
     seconds = timeout if timeout is not None else float(settings["deadline_seconds"])
     own = Run(snapshot, Deadline(started, seconds))
-    plan, bind_warnings = _plan(gql, query, params, snapshot)
+    plan, warnings = _plan(gql, query, params, own)
     if explained and not explained.analyze:
-        return lines(explain(plan), snapshot.as_of, started, bind_warnings)
-    rows = _execute(plan, own)
+        return lines(explain(plan), snapshot.as_of, warnings)
+    rows = _execute(plan, own, whole=whole or explained is not None)
     if explained:
-        own.counts["result"] = rows.num_rows
+        own.counts["result"] = sum(batch.num_rows for batch in iter(rows.next, None))
         own.times["result"] = time.perf_counter() - started
-        shown = explain(plan, own.counts, own.times)
-        return lines(shown, snapshot.as_of, started, bind_warnings)
-    rows = dress(rows, plan.query)
-    columns = zip(plan.query.names, types(rows, plan.query), strict=True)
-    return Result(
+        rows.close()
+        return lines(explain(plan, own.counts, own.times), snapshot.as_of, warnings)
+    return _dressed(rows, plan, own, gql, warnings, whole=whole)
+
+
+def _dressed(
+    rows: Rows | Shown, plan: Plan, own: Run, gql: str, warnings: tuple[str, ...], *, whole: bool
+) -> Stream:
+    """Returns the rows of a plan as the user asked for them."""
+    query, deadline = plan.query, own.deadline
+
+    def read() -> pa.RecordBatch | None:
+        with _placed(gql):
+            deadline.resume()
+            deadline.check()
+            batch = rows.next()
+            shown = None if batch is None else dress(batch, query, deadline.check)
+            if not whole:
+                deadline.pause()
+            return shown
+
+    empty = pa.RecordBatch.from_pylist([], rows.schema)
+    schema = dress(empty, query, deadline.check).schema
+    columns = zip(query.names, types(schema, query), strict=True)
+    found = Stream(
         tuple(ResultColumn(name, kind) for name, kind in columns),
-        snapshot.as_of,
-        time.perf_counter() - started,
-        (*bind_warnings, *dict.fromkeys(own.warnings)),
-        False,
-        rows,
-        lambda: explain(plan),
+        schema,
+        own.snapshot.as_of,
+        read,
+        stop=rows.interrupt,
+        explain=lambda: explain(plan),
+        warnings=lambda: (*warnings, *dict.fromkeys(own.warnings)),
     )
+    found.on_close(rows.close)
+    if not whole:
+        deadline.pause()
+    return found
 
 
-def _plan(
-    gql: str, query: ast.Query, params: Params, snapshot: Snapshot
-) -> tuple[Plan, tuple[str, ...]]:
+def _plan(gql: str, query: ast.Query, params: Params, own: Run) -> tuple[Plan, tuple[str, ...]]:
     """Returns the plan with its warnings, from the cache where it was made before.
 
     A plan is good for one text, its parameters and one snapshot: its estimates are of that.
     """
+    snapshot = own.snapshot
     pairs = params.items() if isinstance(params, Mapping) else enumerate(params or ())
     # Written out, because 1, 1.0 and TRUE are equal, and so are 0.0 and -0.0.
     values = tuple((name, type(v), repr(v)) for name, v in pairs)
@@ -122,12 +176,12 @@ def _several_repositories(snapshot: Snapshot) -> bool:
     return bool(next(iter(run(asked, None, snapshot, time.perf_counter())))[0])
 
 
-def _execute(plan: Plan, own: Run) -> pa.Table:
-    """Returns the rows of a plan, under the names of its columns."""
+def _execute(plan: Plan, own: Run, *, whole: bool) -> Rows | Shown:
+    """Returns the rows of a plan: those that the text index shows, or those of its statement."""
     if plan.page is not None:
-        return _page(plan, own)
+        return Shown(_page(plan, own))
     _read_indexes(plan, own)
-    return read(plan, own).rename_columns(list(plan.query.names))
+    return Rows(plan, own, whole=whole)
 
 
 def _page(plan: Plan, own: Run) -> pa.Table:

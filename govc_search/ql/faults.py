@@ -23,6 +23,7 @@ __all__ = [
     "in_range",
     "limited",
     "next_checks",
+    "not_found",
     "once",
     "raising",
 ]
@@ -152,12 +153,17 @@ def next_checks(
         else VALUES
     )
     if check in checks:
-        raise QueryError(
-            "evaluation_failed",
-            "a value of the query cannot be computed",
-            hint="leave parts of it out to find which",
-        ) from error
+        raise not_found() from error
     return checks | {check}
+
+
+def not_found() -> QueryError:
+    """Returns the error of a value that ends a statement, nobody knows where."""
+    return QueryError(
+        "evaluation_failed",
+        "a value of the query cannot be computed",
+        hint="leave parts of it out to find which",
+    )
 
 
 def _zone_site(query: bound.BoundQuery, zone: str) -> bound.Apply:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from govc_search import textquery
 
-__all__ = ["Cursor", "Graph", "Hits", "Served", "Table", "Text", "Tree", "Trees"]
+__all__ = ["Batches", "Cursor", "Graph", "Hits", "Served", "Table", "Text", "Tree", "Trees"]
 
 Ids = npt.NDArray[np.uint64]
 
@@ -163,18 +163,36 @@ class Trees(Protocol):
         """
 
 
+class Batches(Protocol):
+    """The rows of one statement, as they are made."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Returns names and types of the columns."""
+
+    def next(self) -> pa.RecordBatch | None:
+        """Returns the next rows, or None at the end; raises QueryError and DeadlineError."""
+
+    def close(self) -> None:
+        """Ends the statement where it is."""
+
+
 class Cursor(Protocol):
     """Runs the statements of one query."""
 
-    def query(
+    def stream(
         self,
         sql: str,
         parameters: Mapping[str, object] | None = None,
         relations: Mapping[str, Any] | None = None,
-    ) -> pa.Table:
-        """Returns the whole result of a SELECT; raises QueryError and DeadlineError.
+        *,
+        size: int,
+        aside: bool = False,
+    ) -> Batches:
+        """Returns the rows of a SELECT, about `size` at a time; raises QueryError and DeadlineError.
 
         `relations` are Arrow tables, or what else gives an Arrow stream each time it is read.
+        With `aside` no row is to be seen before all of them could be computed.
         """
 
     def interrupt(self) -> None:

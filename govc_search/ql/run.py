@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -19,6 +20,8 @@ from govc_search.ql.protocols import Graph, Table, Text, Trees
 from govc_search.settings import Settings
 
 __all__ = ["Deadline", "Params", "Run", "Snapshot"]
+
+_AGAIN_SECONDS: Final = 0.05
 
 Params = Mapping[str, object] | Sequence[object] | None
 
@@ -40,22 +43,66 @@ class Snapshot:
 
 
 class Deadline:
-    """When a query has to end: after `seconds` from `started` (of `time.perf_counter`)."""
+    """When a query has to end: after `seconds` from `started` (of `time.perf_counter`).
+
+    The time during which it is paused does not count.
+    """
 
     def __init__(self, started: float, seconds: float) -> None:
         self._until = started + seconds
         self._seconds = seconds
+        self._paused: float | None = None
         self._asked = scope.current()
 
     @property
     def remaining(self) -> float:
         """Returns how many seconds are left, none or less when it is over."""
-        return self._until - time.perf_counter()
+        paused = self._paused
+        return self._until - (time.perf_counter() if paused is None else paused)
+
+    @property
+    def is_over(self) -> bool:
+        """Returns whether no time is left."""
+        return self.remaining <= 0
+
+    def pause(self) -> None:
+        """Stops the clock: what comes is not the query's time."""
+        self._paused = time.perf_counter()
+
+    def resume(self) -> None:
+        """Lets the clock go on."""
+        if self._paused is not None:
+            self._until += time.perf_counter() - self._paused
+            self._paused = None
+
+    @contextmanager
+    def watched(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Calls `stop` from another thread when time is up; raises DeadlineError if it is."""
+        self.check()
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(self._next_look()):
+                if self._paused is None and self.is_over:
+                    stop()
+                    return
+
+        thread = threading.Thread(target=watch, name="deadline", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            # A thread that ends after the interpreter keeps the database's library from ending.
+            thread.join()
+
+    def _next_look(self) -> float:
+        return max(self.remaining, 0.0 if self._paused is None else _AGAIN_SECONDS)
 
     def check(self) -> None:
         """Raises DeadlineError once time is up, or who asked wants no answer any more."""
         self._asked.check()
-        if self.remaining <= 0:
+        if self.is_over:
             raise self.exceeded()
 
     def exceeded(self) -> DeadlineError:

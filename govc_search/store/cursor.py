@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
+import os
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, Self, TypeVar
 
 import duckdb
 import pyarrow as pa
 
-from govc_search.errors import DeadlineError, QueryError, StoreError
+from govc_search.errors import DeadlineError, GovcSearchError, QueryError, StoreError
 
-__all__ = ["Cursor", "damaged", "is_damage", "reason"]
+__all__ = ["Batches", "Cursor", "damaged", "is_damage", "reason"]
 
 T = TypeVar("T")
 
 _AGAIN_SECONDS: Final = 0.01
+# Rows of a batch where all are kept anyway.
+_WHOLE_ROWS: Final = 1 << 16
 
 
 class _Beside:
@@ -74,11 +80,55 @@ class _Beside:
 _beside: Final = _Beside()
 
 
-class Cursor:
-    """Runs the statements of one request; `interrupt` may come from any thread."""
+class Batches:
+    """The rows of one statement, as they are made; its transaction lasts until the end."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, cursor: Cursor, source: Any, end: Callable[[], None]) -> None:
+        self._cursor = cursor
+        self._source = source
+        self._end = end
+        self.schema: pa.Schema = source.schema
+        # Two are read at once, so that a small result needs no second call.
+        self._ready = [b for b in (self._read(), self._read()) if b is not None]
+
+    def next(self) -> pa.RecordBatch | None:
+        """Returns the next rows, or None at the end; raises as `Cursor.query` does."""
+        if self._ready:
+            return self._ready.pop(0)
+        return self._cursor.call(self._read)
+
+    def _read(self) -> pa.RecordBatch | None:
+        if self._source is None:
+            return None
+        try:
+            self._cursor.begin()
+            batch: pa.RecordBatch = self._source.read_next_batch()
+        except StopIteration:
+            self.close()
+            return None
+        except BaseException as error:  # noqa: BLE001 - what is raised tells what it was
+            with contextlib.suppress(duckdb.Error):
+                self.close()
+            raise _told(error) from None
+        return batch
+
+    def close(self) -> None:
+        """Ends the statement where it is."""
+        if self._source is not None:
+            # The source holds the result open until it is let go.
+            self._source = None
+            self._end()
+
+
+class Cursor:
+    """Runs the statements of one request, one at a time; `interrupt` may come from any thread.
+
+    What a statement writes aside goes to the directory of `spill`, at most that many bytes.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, spill: tuple[Path, int]) -> None:
         self._connection = connection
+        self._spill = spill
         self._stopped = self._closed = False
         self._stopping = threading.Condition()
         self._insisting: threading.Thread | None = None
@@ -95,37 +145,86 @@ class Cursor:
         names. Ctrl-C stops it. Raises DeadlineError `interrupted`, and QueryError
         `evaluation_failed` or `out_of_memory`.
         """
-        if threading.current_thread() is not threading.main_thread():
-            return self._query(sql, parameters, relations)
-        return _beside.call(lambda: self._query(sql, parameters, relations), self.interrupt)
+        rows = self.stream(sql, parameters, relations, size=_WHOLE_ROWS)
+        batches = []
+        while (batch := rows.next()) is not None:
+            batches.append(batch)
+        return pa.Table.from_batches(batches, rows.schema)
 
-    def _query(
+    def stream(
+        self,
+        sql: str,
+        parameters: Mapping[str, object] | None = None,
+        relations: Mapping[str, Any] | None = None,
+        *,
+        size: int,
+        aside: bool = False,
+    ) -> Batches:
+        """Returns the rows of a SELECT as they are made, about `size` at a time.
+
+        With `aside` the statement is run to its end first, its rows written to a file without a
+        name. Until the rows end or are closed, nothing else may be asked. Raises as `query` does.
+        """
+        return self.call(lambda: self._stream(sql, parameters, relations, size, aside=aside))
+
+    def call(self, ask: Callable[[], T]) -> T:
+        """Returns what `ask` returns; Ctrl-C interrupts it."""
+        if threading.current_thread() is not threading.main_thread():
+            return ask()
+        return _beside.call(ask, self.interrupt)
+
+    def _stream(
         self,
         sql: str,
         parameters: Mapping[str, object] | None,
-        relations: Mapping[str, pa.Table] | None,
-    ) -> pa.Table:
+        relations: Mapping[str, Any] | None,
+        size: int,
+        *,
+        aside: bool,
+    ) -> Batches:
         named = relations or {}
-        self._start()
-        try:
-            for name, rows in named.items():
-                self._connection.register(name, rows)
-            self._connection.execute("BEGIN TRANSACTION READ ONLY")
-            try:
-                result: Any = self._connection.sql(sql, params=dict(parameters or {}))
-                table = result.to_arrow_table()
-                # The relation holds its result open until it is let go.
-                del result
-            finally:
-                self._heed()
-                self._connection.execute("ROLLBACK")
-            return table
-        except duckdb.Error as error:
+
+        def end() -> None:
             self._heed()
-            raise _reading_failed(error) from error
-        finally:
+            self._connection.execute("ROLLBACK")
             for name in named:
                 self._connection.unregister(name)
+
+        self.begin()
+        for name, rows in named.items():
+            self._connection.register(name, rows)
+        self._connection.execute("BEGIN TRANSACTION READ ONLY")
+        try:
+            result: Any = self._connection.sql(sql, params=dict(parameters or {}))
+            reader = result.to_arrow_reader(size)
+            del result
+            if aside:
+                reader = self._written(reader)
+            return Batches(self, reader, end)
+        except BaseException as error:  # noqa: BLE001 - what is raised tells what it was
+            with contextlib.suppress(duckdb.Error):
+                end()
+            raise _told(error) from None
+
+    def _written(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+        directory, most = self._spill
+        directory.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory) as file:
+            options = pa.ipc.IpcWriteOptions(compression="lz4")
+            with pa.ipc.new_stream(file, reader.schema, options=options) as writer:
+                for batch in reader:
+                    self.begin()
+                    writer.write_batch(batch)
+                    if file.tell() > most:
+                        raise _no_room()
+            file.seek(0)
+            # The copy of the descriptor outlives the file object.
+            return pa.ipc.open_stream(pa.PythonFile(os.fdopen(os.dup(file.fileno()), "rb")))
+
+    def begin(self) -> None:
+        """Raises DeadlineError `interrupted` where that came before the step that begins now."""
+        if self._heed():
+            raise DeadlineError("interrupted", "the query was interrupted")
 
     def interrupt(self) -> None:
         """Stops the statement that runs, or else the next one, which then raises DeadlineError."""
@@ -150,10 +249,6 @@ class Cursor:
             self._stopping.notify_all()
         return stopped
 
-    def _start(self) -> None:
-        if self._heed():
-            raise DeadlineError("interrupted", "the query was interrupted")
-
     def close(self) -> None:
         """Closes the cursor's connection."""
         with self._stopping:
@@ -171,30 +266,47 @@ class Cursor:
         self.close()
 
 
-def _reading_failed(error: Exception) -> Exception:
-    text = reason(error)
-    if isinstance(error, duckdb.InterruptException):
+def _no_room() -> QueryError:
+    return QueryError(
+        "out_of_memory",
+        "the query needs more room on disk than it may have",
+        hint="narrow it, or raise the setting spill_bytes",
+    )
+
+
+def _told(error: BaseException) -> BaseException:
+    # Between batches the database's errors come through Arrow, which knows but their text.
+    if isinstance(error, GovcSearchError) or not isinstance(
+        error, duckdb.Error | OSError | pa.ArrowException
+    ):
+        return error
+    kind = str(error).partition(": ")[0]
+    if isinstance(error, duckdb.InterruptException) or kind == "INTERRUPT Error":
         return DeadlineError("interrupted", "the query was interrupted")
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if isinstance(error, duckdb.OutOfMemoryException) or kind == "Out of Memory Error":
+        if "max_temp_directory_size" in str(error):
+            return _no_room()
         return QueryError(
             "out_of_memory",
             "the query needs more memory than it may have",
             hint="narrow it, or raise the setting table_memory_bytes",
         )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return error
     if is_damage(error):
         return damaged(error)
-    return QueryError("evaluation_failed", text)
+    return QueryError("evaluation_failed", reason(error))
 
 
-def is_damage(error: Exception) -> bool:
+def is_damage(error: BaseException) -> bool:
     """Returns whether the database says that its file is not what it wrote."""
     # A wrong checksum has no class of its own.
     return isinstance(
         error, duckdb.FatalException | duckdb.IOException | duckdb.SerializationException
-    ) or str(error).startswith("Corrupt")
+    ) or str(error).startswith(("Corrupt", "FATAL Error", "IO Error", "Serialization Error"))
 
 
-def damaged(error: Exception) -> StoreError:
+def damaged(error: BaseException) -> StoreError:
     """Returns the error of a table whose file is damaged."""
     return StoreError(
         "table_damaged",
@@ -203,7 +315,7 @@ def damaged(error: Exception) -> StoreError:
     )
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Returns what an error of the database says, in one line without its class."""
     line = str(error).strip().partition("\n")[0]
     return line.partition(": ")[2] or line

@@ -46,9 +46,12 @@ def members(
     for repo, ref in refs:
         by_repo.setdefault(repo, []).append(ref)
 
+    # Now, while the table is sure to hold what they are made from.
+    known = {repo: (graph.history(repo), graph.refs(repo)) for repo in by_repo}
+
     def batches() -> Iterator[pa.RecordBatch]:
         for repo, chosen in by_repo.items():
-            history, tips = graph.history(repo), graph.refs(repo)
+            history, tips = known[repo]
             names = [name for name in chosen if name in tips]
             numbers = [history.numbers([tips[name]])[0] for name in names]
             if hashes is None:

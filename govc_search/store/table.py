@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -75,6 +76,7 @@ TABLES: Final[Mapping[str, str]] = {
 }
 _FORMAT: Final = FORMATS["table"]
 _FILE: Final = "table.duckdb"
+_SPILL: Final = "spill"
 # What differs between two runs that hold the same history.
 _OF_THE_RUN: Final = frozenset(
     {"position", "change_id", "indexed_at", "at", "from_position", "to_position"}
@@ -90,8 +92,14 @@ class Table:
     from them can be built anew; `warnings` tells what opening had to do.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, warnings: list[str]) -> None:
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        spill: tuple[Path, int],
+        warnings: list[str],
+    ) -> None:
         self._writer = connection
+        self._spill = spill
         self._functions = connection.cursor()
         # Serializes the writer's connection; readers have their own.
         self._lock = threading.RLock()
@@ -106,12 +114,17 @@ class Table:
 
     @classmethod
     def open(
-        cls, path: Path | str, memory_limit: int = 512 << 20, threads: int | None = None
+        cls,
+        path: Path | str,
+        memory_limit: int = 512 << 20,
+        threads: int | None = None,
+        spill_limit: int = 1 << 40,
     ) -> Table:
         """Returns the table in directory `path`, empty (checkpoint 0) if it is not there.
 
         A file that does not open is set aside and StoreError `table_damaged` raised: opening
-        again gives an empty table to build from the log. `memory_limit` is in bytes.
+        again gives an empty table to build from the log. `memory_limit` is in bytes, as
+        is `spill_limit`, of what statements write to the directory `spill` in it meanwhile.
         """
         path = Path(path)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -131,10 +144,13 @@ class Table:
                 hint="a later release wrote it: use that one, or remove the table",
             )
         try:
-            _configure(connection, path, memory_limit, threads)
+            spill = path / _SPILL
+            # What a killed process left of it.
+            shutil.rmtree(spill, ignore_errors=True)
+            _configure(connection, spill, memory_limit, spill_limit, threads)
             if version is None:
                 _create(connection)
-            return cls(connection, warnings)
+            return cls(connection, (spill, spill_limit), warnings)
         except BaseException:
             connection.close()
             raise
@@ -237,7 +253,7 @@ class Table:
 
     def cursor(self) -> Cursor:
         """Returns a reader with a connection of its own, for one request at a time."""
-        return Cursor(self._writer.cursor())
+        return Cursor(self._writer.cursor(), self._spill)
 
     def register_scalar(
         self,
@@ -463,13 +479,18 @@ def _identities(repo: str, people: set[tuple[str, str]], mailmap: Mailmap) -> pa
 
 
 def _configure(
-    connection: duckdb.DuckDBPyConnection, path: Path, memory_limit: int, threads: int | None
+    connection: duckdb.DuckDBPyConnection,
+    spill: Path,
+    memory_limit: int,
+    spill_limit: int,
+    threads: int | None,
 ) -> None:
     # The checkpoint is fetched through the connection itself, never through `path`, hence no
     # access to files beyond the database and its spill directory is left open.
     settings: list[tuple[str, object]] = [
         ("memory_limit", f"{memory_limit}B"),
-        ("temp_directory", str(path / "spill")),
+        ("temp_directory", str(spill)),
+        ("max_temp_directory_size", f"{spill_limit}B"),
         ("preserve_insertion_order", True),
         ("checkpoint_threshold", "64MB"),
         ("autoinstall_known_extensions", False),
