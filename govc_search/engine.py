@@ -27,7 +27,10 @@ from govc_search.indexer.text import TextIndex
 from govc_search.indexer.views import Feeder, catch_up
 from govc_search.ql.box import errors_in_box, to_gql
 from govc_search.ql.completion import Candidate, Indexed, complete, complete_words
+from govc_search.ql.cursors import decode, digest, encode
 from govc_search.ql.execute import Snapshot, run, stream
+from govc_search.ql.pages import page
+from govc_search.ql.pinned_results import PinnedResults
 from govc_search.ql.result import Result, Stream
 from govc_search.ql.tokens import Token, cut, tokens
 from govc_search.readers import Readers
@@ -119,6 +122,7 @@ class Engine:
         self._writing = threading.Lock()
         self._readers = Readers()
         self._coverage = Coverage()
+        self._pinned = PinnedResults(settings)
         self._resources = ExitStack()
         try:
             self._home = self._resources.enter_context(
@@ -329,20 +333,44 @@ class Engine:
         gql: str,
         params: Mapping[str, object] | Sequence[object] | None = None,
         *,
+        limit: int | None = None,
+        cursor: str | None = None,
         indexes: bool = True,
         timeout: float | None = None,
     ) -> Result:
         """Returns the answer to one GQL statement.
 
-        `params` are bound to `$name` or, as a sequence, to `?`. With `indexes` off every text
-        predicate is scanned; the rows are the same. `timeout` in seconds overrides the setting
-        deadline_seconds. Raises QueryError and DeadlineError.
+        `params` are bound to `$name` or, as a sequence, to `?`. With `limit` it is a page of so
+        many rows, whose `next_cursor` is the `cursor` of the next page. With `indexes` off every
+        text predicate is scanned; the rows are the same. `timeout` in seconds overrides the
+        setting deadline_seconds. Raises QueryError (`invalid_cursor` and `cursor_expired` among
+        them) and DeadlineError.
         """
         _check_timeout(timeout)
         started = time.perf_counter()
-        result = self._readers.read(
-            lambda: run(gql, params, self._snapshot(indexes=indexes), started, timeout)
-        )
+
+        def ask() -> Result:
+            snapshot = self._snapshot(indexes=indexes)
+            if limit is None:
+                return run(gql, params, snapshot, started, timeout)
+            statement = digest(gql, params, self._home.epoch)
+            place = None if cursor is None else decode(cursor, statement)
+            result, after = page(
+                gql, params, snapshot, started, timeout,
+                limit=limit, place=place, pinned=self._pinned,
+            )  # fmt: skip
+            return replace(
+                result,
+                elapsed=time.perf_counter() - started,
+                truncated=after is not None,
+                next_cursor=None if after is None else encode(after, statement),
+            )
+
+        if limit is None and cursor is not None:
+            raise UsageError("invalid_argument", "a cursor takes a limit, the rows of a page")
+        if limit is not None and limit < 1:
+            raise UsageError("invalid_argument", "limit must be above zero")
+        result = self._readers.read(ask)
         if not result.as_of and self._log.last:
             return replace(result, warnings=(*result.warnings, _NOTHING_YET))
         return result

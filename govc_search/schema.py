@@ -406,6 +406,7 @@ TABLES: Final[tuple[Table, ...]] = (
             Column("diffs", TEXT, "how deep it is read: none, paths or full"),
         ),
         where=_VISIBLE,
+        order=("repo",),
     ),
     COMMITS,
     Table(
@@ -426,8 +427,8 @@ TABLES: Final[tuple[Table, ...]] = (
     CHANGES,
     HUNKS,
     LINES,
-    Table("refs", "branches, tags and all other refs, as they are now", _REFS_SOURCE, _REF_COLUMNS, joins=_REF_JOINS, where=_VISIBLE),
-    Table("branches", "the refs that are branches", _REFS_SOURCE, _REF_COLUMNS, joins=_REF_JOINS, where=f"{_VISIBLE} AND starts_with(b.full_name, 'refs/heads/')"),
+    Table("refs", "branches, tags and all other refs, as they are now", _REFS_SOURCE, _REF_COLUMNS, joins=_REF_JOINS, where=_VISIBLE, order=("repo", "full_name")),
+    Table("branches", "the refs that are branches", _REFS_SOURCE, _REF_COLUMNS, joins=_REF_JOINS, where=f"{_VISIBLE} AND starts_with(b.full_name, 'refs/heads/')", order=("repo", "full_name")),
     Table(
         "tags",
         "the refs that are tags, with what annotated ones say",
@@ -442,6 +443,7 @@ TABLES: Final[tuple[Table, ...]] = (
         ),
         joins=_REF_JOINS,
         where=f"{_VISIBLE} AND starts_with(b.full_name, 'refs/tags/')",
+        order=("repo", "full_name"),
     ),
     Table(
         "ref_commits",
@@ -508,6 +510,7 @@ TABLES: Final[tuple[Table, ...]] = (
             Column("commits", INTEGER, "number of commits as author"),
         ),
         aliases=("people",),
+        order=("author_id",),
     ),
     Table(
         "links",
@@ -521,7 +524,7 @@ TABLES: Final[tuple[Table, ...]] = (
             Column("target", TEXT, "what is named, as written: #12, JIRA-34, CVE-2024-1234, a hash, an address"),
         ),
         position="b.position",
-        order=("position",),
+        order=("position", "kind", "target"),
     ),
     Table(
         "files",

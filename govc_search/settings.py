@@ -45,6 +45,28 @@ SETTINGS: tuple[Setting, ...] = (
         256 << 20,
         "most text of files that one query may hold, once its conditions have left some out",
     ),
+    Setting(
+        "pinned_results",
+        64,
+        "most results that are kept for pages that can only be cut from them",
+        most=1 << 20,
+        opening=True,
+    ),
+    Setting(
+        "pinned_bytes",
+        64 << 20,
+        "most that results kept for further pages may take together, compressed",
+        most=1 << 40,
+        opening=True,
+    ),
+    Setting(
+        "pinned_seconds",
+        900.0,
+        "how long a result is kept for its next page",
+        least=0,
+        most=366 * 86_400,
+        opening=True,
+    ),
     # Together with a frame, a commit has to fit into what the log takes in one part.
     Setting(
         "commit_patch_bytes",

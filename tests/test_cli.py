@@ -415,7 +415,7 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Engine, "query", interrupt)
+    monkeypatch.setattr(Engine, "stream", interrupt)
     status, out, err = run("query", "SELECT 1")
     assert (status, out, err.strip()) == (130, "", "interrupted")
 
@@ -428,7 +428,7 @@ def test_a_fault_of_ours_is_one_line_unless_debugged(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oh \x1b[2J\nmore")
 
-    monkeypatch.setattr(Engine, "query", fail)
+    monkeypatch.setattr(Engine, "stream", fail)
     status, _, err = run("query", "SELECT 1")
     assert status == EXIT_STATUS["internal"]
     assert err.startswith("error[internal]: ZeroDivisionError: oh \\x1b[2J\n")

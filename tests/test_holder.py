@@ -63,7 +63,7 @@ class Holder:
         code = (
             "import sys, threading, govc_search\nfrom govc_search import scope\n"
             "say = lambda text: print(text, flush=True)\n"
-            "engine = govc_search.open(sys.argv[1])\nquery, index = engine.query, engine.index\n"
+            "engine = govc_search.open(sys.argv[1])\nstream, index = engine.stream, engine.index\n"
             f"{prepare}\nsay('open')\nsys.stdin.read()\nengine.close()\nsay('closed')\n"
         )
         self.process = subprocess.Popen(
@@ -278,14 +278,14 @@ def test_a_holder_that_closes_hands_indexing_back(data: Path, tmp_path: Path) ->
 SPEAKING = (
     "def speaking(gql, *rest, **more):\n"
     "    say('asked')\n"
-    "    try: return query(gql, *rest, **more)\n"
+    "    try: return stream(gql, *rest, **more)\n"
     "    except govc_search.GovcSearchError as error:\n        say(error.code)\n        raise\n"
-    "engine.query = speaking\n"
+    "engine.stream = speaking\n"
 )
 
 
 def test_whoever_asked_a_killed_holder_goes_on_alone(data: Path) -> None:
-    stuck = "def stuck(*_, **__): say('asked'); threading.Event().wait()\nengine.query = stuck"
+    stuck = "def stuck(*_, **__): say('asked'); threading.Event().wait()\nengine.stream = stuck"
     with Holder(data, stuck) as holder:
         askers = [start("-q", "query", ROWS, "-F", "csv", "--data", data) for _ in range(2)]
         for _ in askers:

@@ -290,6 +290,8 @@ def remove(invocation: Invocation, name: str, yes: bool) -> None:
     help="The value of the parameter $NAME (of the n-th ? where NAME is n); repeatable.",
 )
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds it may take.")
+@click.option("--limit", type=click.IntRange(min=1), help="Rows of a page.")
+@click.option("--cursor", help="Where the page begins: what the one before it ended with.")
 @click.option(
     "--no-indexes", is_flag=True, help="Scan, and use no text index: the same rows, slower."
 )
@@ -301,18 +303,29 @@ def query(
     file: Path | None,
     given: tuple[str, ...],
     timeout: float | None,
+    limit: int | None,
+    cursor: str | None,
     no_indexes: bool,
 ) -> None:
     """Answer a GQL query; - reads it from standard input."""
     text = _query_text(gql, file)
     values = parameters(given)
     output = Output(invocation)
-    with (
-        _opened(invocation, output) as engine,
-        engine.stream(text, values, indexes=not no_indexes, timeout=timeout) as rows,
-    ):
-        show_rows(text, rows, output)
-    output.footer(rows)
+    if cursor is not None and limit is None:
+        raise UsageError("invalid_usage", "--cursor takes --limit, the rows of a page")
+    with _opened(invocation, output) as engine:
+        if limit is None:
+            with engine.stream(text, values, indexes=not no_indexes, timeout=timeout) as rows:
+                show_rows(text, rows, output)
+            output.footer(rows)
+            return
+        page = engine.query(
+            text, values, limit=limit, cursor=cursor, indexes=not no_indexes, timeout=timeout
+        )
+        show_rows(text, page.to_arrow().to_reader(), output)
+    output.footer(page)
+    if page.next_cursor is not None:
+        say(f"next page: --cursor {page.next_cursor}")
 
 
 def _query_text(gql: str | None, file: Path | None) -> str:

@@ -92,11 +92,16 @@ class SharedDirectory:
         gql: str,
         params: Mapping[str, object] | Sequence[object] | None = None,
         *,
+        limit: int | None = None,
+        cursor: str | None = None,
         indexes: bool = True,
         timeout: float | None = None,
     ) -> Result:
         """Returns the answer to one GQL statement; `params` are as the engine takes them."""
-        arguments = {"gql": gql, "params": params, "indexes": indexes, "timeout": timeout}
+        arguments = {
+            "gql": gql, "params": params, "limit": limit, "cursor": cursor,
+            "indexes": indexes, "timeout": timeout,
+        }  # fmt: skip
         return self._ask("query", arguments, decode_result)
 
     def stream(

@@ -69,6 +69,8 @@ class Answering(Protocol):
         gql: str,
         params: Mapping[str, object] | Sequence[object] | None = None,
         *,
+        limit: int | None = None,
+        cursor: str | None = None,
         indexes: bool = True,
         timeout: float | None = None,
     ) -> Result:
@@ -206,6 +208,7 @@ def encode_answer(value: Any) -> tuple[Any, pa.Table | None]:
                 "warnings": value.warnings,
                 "truncated": value.truncated,
                 "explain": value.explain(),
+                "next_cursor": value.next_cursor,
             }
             return head, value.to_arrow()
         case Status():
@@ -231,6 +234,7 @@ def decode_result(head: Mapping[str, Any], rows: pa.Table) -> Result:
         head["truncated"],
         rows,
         lambda: plan,
+        head["next_cursor"],
     )
 
 

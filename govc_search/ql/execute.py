@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -29,7 +29,7 @@ from govc_search.ql.statement import Rows, Shown, read
 from govc_search.ql.text_reads import corrected, hits_of, search
 from govc_search.ql.trees import TreeReading
 
-__all__ = ["Snapshot", "run", "stream"]
+__all__ = ["Snapshot", "answered", "begun", "parsed", "placed", "planned", "run", "stream"]
 
 _CACHED_PLANS: Final = 256
 
@@ -59,12 +59,13 @@ def stream(
     Unless they are, the time between two batches is not the query's. Raises as `run` does, and
     so does the stream.
     """
-    with _placed(gql):
+    with placed(gql):
         return _stream(gql, params, snapshot, started, timeout, whole=whole)
 
 
 @contextmanager
-def _placed(gql: str) -> Iterator[None]:
+def placed(gql: str) -> Iterator[None]:
+    """Gives errors from within the text that they speak of."""
     try:
         yield
     except RecursionError:
@@ -86,36 +87,46 @@ def _stream(
     *,
     whole: bool,
 ) -> Stream:
-    settings = snapshot.settings
-    statement = parse(
-        gql, max_bytes=settings.size("query_bytes"), max_nesting=settings.size("query_nesting")
-    )
+    own = begun(snapshot, started, timeout)
+    statement = parsed(gql, snapshot)
     if isinstance(statement, ast.Show | ast.Describe):
         return described(statement, gql, snapshot.as_of)
-    explained = statement if isinstance(statement, ast.Explain) else None
-    query = statement.query if isinstance(statement, ast.Explain) else statement
-    seconds = timeout if timeout is not None else float(settings["deadline_seconds"])
-    own = Run(snapshot, Deadline(started, seconds))
-    plan, warnings = _plan(gql, query, params, own)
-    if explained and not explained.analyze:
+    if not isinstance(statement, ast.Explain):
+        plan, warnings = planned(gql, statement, params, own)
+        return answered(plan, own, gql, warnings, whole=whole)
+    plan, warnings = planned(gql, statement.query, params, own)
+    if not statement.analyze:
         return lines(explain(plan), snapshot.as_of, warnings)
-    rows = _execute(plan, own, whole=whole or explained is not None)
-    if explained:
+    with closing(_execute(plan, own, whole=True)) as rows:
         own.counts["result"] = sum(batch.num_rows for batch in iter(rows.next, None))
-        own.times["result"] = time.perf_counter() - started
-        rows.close()
-        return lines(explain(plan, own.counts, own.times), snapshot.as_of, warnings)
-    return _dressed(rows, plan, own, gql, warnings, whole=whole)
+    own.times["result"] = time.perf_counter() - started
+    return lines(explain(plan, own.counts, own.times), snapshot.as_of, warnings)
+
+
+def begun(snapshot: Snapshot, started: float, timeout: float | None) -> Run:
+    """Returns a run that has to end in time."""
+    seconds = timeout if timeout is not None else float(snapshot.settings["deadline_seconds"])
+    return Run(snapshot, Deadline(started, seconds))
+
+
+def parsed(gql: str, snapshot: Snapshot) -> ast.Statement:
+    """Returns the syntax tree of a statement."""
+    size = snapshot.settings.size
+    return parse(gql, max_bytes=size("query_bytes"), max_nesting=size("query_nesting"))
+
+
+def answered(plan: Plan, own: Run, gql: str, warnings: tuple[str, ...], *, whole: bool) -> Stream:
+    """Returns the rows of a plan as the user asked for them."""
+    return _dressed(_execute(plan, own, whole=whole), plan, own, gql, warnings, whole=whole)
 
 
 def _dressed(
     rows: Rows | Shown, plan: Plan, own: Run, gql: str, warnings: tuple[str, ...], *, whole: bool
 ) -> Stream:
-    """Returns the rows of a plan as the user asked for them."""
     query, deadline = plan.query, own.deadline
 
     def read() -> pa.RecordBatch | None:
-        with _placed(gql):
+        with placed(gql):
             deadline.resume()
             deadline.check()
             batch = rows.next()
@@ -142,7 +153,7 @@ def _dressed(
     return found
 
 
-def _plan(gql: str, query: ast.Query, params: Params, own: Run) -> tuple[Plan, tuple[str, ...]]:
+def planned(gql: str, query: ast.Query, params: Params, own: Run) -> tuple[Plan, tuple[str, ...]]:
     """Returns the plan with its warnings, from the cache where it was made before.
 
     A plan is good for one text, its parameters and one snapshot: its estimates are of that.

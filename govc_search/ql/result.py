@@ -33,7 +33,8 @@ class Result:
     """The rows of a query at one snapshot.
 
     `as_of` is the last position the query could see, `elapsed` the seconds it took inside the
-    engine, `truncated` says that a limit cut the rows (the query's own LIMIT does not count).
+    engine, `truncated` says that a limit cut the rows (the query's own LIMIT does not count), and
+    `next_cursor` is then what the next page is asked with.
     """
 
     columns: tuple[ResultColumn, ...]
@@ -43,6 +44,7 @@ class Result:
     truncated: bool = False
     _table: pa.Table = field(default_factory=lambda: pa.table({}), repr=False)
     _explain: Callable[[], str] = field(default=str, repr=False)
+    next_cursor: str | None = None
 
     def to_arrow(self) -> pa.Table:
         """Returns the rows as an Arrow table."""
