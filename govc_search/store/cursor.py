@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
-import os
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -107,8 +106,7 @@ class Batches:
             self.close()
             return None
         except BaseException as error:  # noqa: BLE001 - what is raised tells what it was
-            with contextlib.suppress(duckdb.Error):
-                self.close()
+            self.close()
             raise _told(error) from None
         return batch
 
@@ -183,43 +181,46 @@ class Cursor:
         aside: bool,
     ) -> Batches:
         named = relations or {}
-
-        def end() -> None:
-            self._heed()
-            self._connection.execute("ROLLBACK")
-            for name in named:
-                self._connection.unregister(name)
-
         self.begin()
-        for name, rows in named.items():
-            self._connection.register(name, rows)
-        self._connection.execute("BEGIN TRANSACTION READ ONLY")
+        ends = contextlib.ExitStack()
         try:
+            for name, rows in named.items():
+                self._connection.register(name, rows)
+                ends.callback(self._connection.unregister, name)
+            self._connection.execute("BEGIN TRANSACTION READ ONLY")
+            ends.callback(self._roll_back)
             result: Any = self._connection.sql(sql, params=dict(parameters or {}))
             reader = result.to_arrow_reader(size)
             del result
             if aside:
-                reader = self._written(reader)
-            return Batches(self, reader, end)
+                reader = self._written(reader, ends)
+            return Batches(self, reader, ends.close)
         except BaseException as error:  # noqa: BLE001 - what is raised tells what it was
-            with contextlib.suppress(duckdb.Error):
-                end()
+            ends.close()
             raise _told(error) from None
 
-    def _written(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    def _roll_back(self) -> None:
+        self._heed()
+        with contextlib.suppress(duckdb.Error):
+            # An error that ended the database has been raised.
+            self._connection.execute("ROLLBACK")
+
+    def _written(
+        self, reader: pa.RecordBatchReader, ends: contextlib.ExitStack
+    ) -> pa.RecordBatchReader:
+        """Returns the rows of a reader from a file that they are all written to."""
         directory, most = self._spill
         directory.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory) as file:
-            options = pa.ipc.IpcWriteOptions(compression="lz4")
-            with pa.ipc.new_stream(file, reader.schema, options=options) as writer:
-                for batch in reader:
-                    self.begin()
-                    writer.write_batch(batch)
-                    if file.tell() > most:
-                        raise _no_room()
-            file.seek(0)
-            # The copy of the descriptor outlives the file object.
-            return pa.ipc.open_stream(pa.PythonFile(os.fdopen(os.dup(file.fileno()), "rb")))
+        file = ends.enter_context(tempfile.TemporaryFile(dir=directory))  # noqa: SIM115 - read until then
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        with pa.ipc.new_stream(file, reader.schema, options=options) as writer:
+            for batch in reader:
+                self.begin()
+                writer.write_batch(batch)
+                if file.tell() > most:
+                    raise _no_room()
+        file.seek(0)
+        return pa.ipc.open_stream(file)
 
     def begin(self) -> None:
         """Raises DeadlineError `interrupted` where that came before the step that begins now."""
