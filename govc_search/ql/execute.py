@@ -167,10 +167,12 @@ def planned(gql: str, query: ast.Query, params: Params, own: Run) -> tuple[Plan,
     found = snapshot.plans.get(key)
     if found is not None:
         return found
+    own.deadline.check()
     binder = Binder(gql, params, snapshot.settings)
     bound_query = binder.query(query, None)
     binder.check_parameters()
-    plan = make_plan(bound_query, snapshot.text, snapshot.as_of)
+    own.deadline.check()
+    plan = make_plan(bound_query, own.text, snapshot.as_of)
     warnings = [*binder.warnings, *unknown_repositories(bound_query, snapshot.graph.has)]
     warnings += [*uncovered(bound_query, snapshot.gaps), *plan.warnings]
     if binder.repository_warnings and _several_repositories(snapshot):
@@ -201,7 +203,7 @@ def _page(plan: Plan, own: Run) -> pa.Table:
     assert text is not None
     scan = plan.page.scan
     with own.timed(scan.name):
-        hits = hits_of(scan, plan, text, own.snapshot.as_of)
+        hits = hits_of(scan, plan, text, own.snapshot.as_of, own.deadline.check)
     own.counts[scan.name] = len(hits.ids)
     own.warnings += corrected(scan, text)
     return show_page(plan, text, hits)
@@ -221,6 +223,7 @@ def _read_indexes(plan: Plan, own: Run) -> None:
         plan,
         own.snapshot.graph,
         lambda query: read(Plan(query), replace(own, relations={}, functions={})),
+        own.deadline.check,
     )
     own.relations |= graph.relations
     own.functions |= graph.functions

@@ -29,19 +29,26 @@ class GraphReads:
     warnings: list[str] = field(default_factory=list)
 
 
-def read_graph(plan: Plan, graph: Graph, run: Callable[[bound.BoundQuery], pa.Table]) -> GraphReads:
+def read_graph(
+    plan: Plan,
+    graph: Graph,
+    run: Callable[[bound.BoundQuery], pa.Table],
+    check: Callable[[], None],
+) -> GraphReads:
     """Returns what the plan needs; `run` answers the queries for the refs to look at.
 
-    Raises QueryError with the place of the revision that is not known.
+    `check` raises when time is up. Raises QueryError with the place of the revision that is not known.
     """
     reads = GraphReads()
     for row_set in plan.row_sets:
+        check()
         with _timed(row_set.name, reads.times), _placed(row_set.span):
             ids, unknown = graph.positions(row_set.kind, row_set.revision, row_set.repos)
         _warn(reads, unknown)
         reads.relations[row_set.name] = pa.table({"id": pa.array(ids, pa.uint64())})
         reads.counts[row_set.name] = len(ids)
     for members in plan.members.values():
+        check()
         with _timed(members.name, reads.times):
             refs = list(zip(*(c.to_pylist() for c in run(members.refs).columns), strict=True))
         if members.pinned and not refs:
@@ -49,6 +56,7 @@ def read_graph(plan: Plan, graph: Graph, run: Callable[[bound.BoundQuery], pa.Ta
         reads.relations[members.name] = graph.members(refs, members.hashes)
         reads.counts[members.name] = len(refs)
     for function in plan.functions.values():
+        check()
         name = function.name
         with _timed(name, reads.times):
             _warn(reads, _check_revisions(function, graph))

@@ -69,7 +69,7 @@ class _Asked:
 
     def rows(self, query: bound.BoundQuery, **relations: pa.Table) -> Result:
         snapshot = self.own.snapshot
-        plan = make_plan(query, snapshot.text, snapshot.as_of)
+        plan = make_plan(query, self.own.text, snapshot.as_of)
         own = replace(self.own, relations=dict(relations), functions={})
         return answered(plan, own, self.gql, self.warnings, whole=True).result()
 

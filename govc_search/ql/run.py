@@ -128,9 +128,27 @@ class Run:
     counts: dict[str, int] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def text(self) -> Text | None:
+        """Returns the text index for the planner, which may ask it about very many words."""
+        text = self.snapshot.text
+        return None if text is None else _Asked(text, self.deadline.check)
+
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
         """Notes how long a step takes."""
         begin = time.perf_counter()
         yield
         self.times[name] = time.perf_counter() - begin
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A text index that looks at the clock before it answers."""
+
+    _text: Text
+    _check: Callable[[], None]
+
+    def __getattr__(self, name: str) -> Any:
+        self._check()
+        return getattr(self._text, name)

@@ -15,13 +15,18 @@ __all__ = ["corrected", "hits_of", "search"]
 _SHOWN_WORDS: Final = 3
 
 
-def hits_of(scan: TextScan, plan: Plan, text: Text, as_of: int) -> Hits:
-    """Returns the hits of a search, with a limit at least as many as can be among the first."""
+def hits_of(scan: TextScan, plan: Plan, text: Text, as_of: int, check: Callable[[], None]) -> Hits:
+    """Returns the hits of a search, with a limit at least as many as can be among the first.
+
+    `check` raises when time is up: one search cannot be stopped.
+    """
+    check()
     if scan.limit is None:
         return text.search(scan.table, scan.node, limit=None, as_of=as_of, scored=scan.scored)
     # Rows that tie with the last one may come first by the other keys of the order.
     limit = scan.limit
     while True:
+        check()
         hits = text.search(scan.table, scan.node, limit=limit + 1, as_of=as_of, scored=True)
         scores = hits.scores
         assert scores is not None
@@ -36,7 +41,8 @@ def search(
     scan: TextScan, plan: Plan, text: Text, as_of: int, check: Callable[[], None]
 ) -> pa.Table:
     """Returns the relation of a search: `id`, and what else the statement reads from it."""
-    hits = hits_of(scan, plan, text, as_of)
+    hits = hits_of(scan, plan, text, as_of, check)
+    check()
     ids = hits.ids
     if scan.lines is not None:
         test = scan.lines
