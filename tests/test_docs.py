@@ -418,6 +418,7 @@ def test_the_public_names_are_these() -> None:
         "Progress",
         "Result",
         "Status",
+        "Stream",
         "__version__",
         "open",
     ]
