@@ -107,10 +107,13 @@ ROW: Final = Column("row", INTEGER, "", stage="repo")
 # Relations that joins of columns name, and that every query which joins them is given.
 LOOKUPS: Final[dict[str, Callable[[], pa.Table]]] = {"languages": filekinds.languages}
 
-# What the base columns of lines are on either side of a hunk, (removed, added): `unnest` makes a
-# row for each line.
+# What the base columns of lines are on either side of a hunk `h` of a change `f`, (removed, added):
+# `unnest` makes a row for each line.
 LINE_COLUMNS: Final[dict[str, tuple[str, str]]] = {
-    "change_id": ("change_id", "change_id"),
+    "change_id": ("h.change_id", "h.change_id"),
+    "repo": ("f.repo", "f.repo"),
+    "hash": ("f.hash", "f.hash"),
+    "path": ("f.path", "f.path"),
     "hunk": ("hunk", "hunk"),
     "sign": ("-1::TINYINT", "1::TINYINT"),
     "old_line": ("(old_start + unnest(range(old_lines)))::BIGINT", "NULL::BIGINT"),
@@ -312,14 +315,14 @@ LINES: Final = Table(
     "removed and added lines, one row each",
     "hunks",
     (
-        *_OF_A_HUNK,
+        # The change is joined before a hunk is cut into lines, of which there are many.
+        *(replace(c, sql=c.sql.replace("f.", "b."), joins=()) for c in _OF_A_HUNK),
         Column("sign", INTEGER, "+1 for an added line, -1 for a removed one"),
         Column("old_line", INTEGER, "line number before; NULL for added lines"),
         Column("new_line", INTEGER, "line number after; NULL for removed lines"),
         Column("text", TEXT, "the line, without its end", ("line",), lines=("added", "removed")),
     ),
     aliases=("line_changes",),
-    joins={"f": _OWNER},
     where=_BEFORE,
     index="changes",
     key="b.change_id",

@@ -6,6 +6,7 @@ relations `x<n>` and `g<n>`; every value is a bound parameter.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +25,8 @@ _IN_ORDER = ("list(", "string_agg(", "first(", "last(", "any_value(")
 _PLACES = ("row_number(", "ntile(", "lag(", "lead(", "first_value(")
 _OCCURRENCES = "((length({0}) - length(replace({0}, {1}, ''))) / length({1}))"
 
+# A base column of a scan, as its conditions name it.
+_BASE = re.compile(r"\bb\.(\w+)")
 # What is read from hits that bring a column, in place of what is read from the table.
 _BROUGHT = {
     "message": (("b.message", "{}.message"), ("b.body", "substr({}.message, b.body_start)")),
@@ -88,6 +91,8 @@ class _Compiler:
         # is written last.
         self.used: dict[int, dict[str, str]] = {}
         self.joins: dict[int, set[str]] = {}
+        # Conditions that are asked where a scan reads its rows, written as those of a WHERE.
+        self.own: dict[int, list[str]] = {}
         self.nullable = nullable(plan.query)
         # The SELECTs that are being written, the innermost last.
         self.selects: list[bound.BoundSelect] = []
@@ -206,8 +211,9 @@ class _Compiler:
         if select.distinct_on:
             distinct += f"ON ({', '.join(self.order_key(bound.OrderKey(e, False, None)) for e in select.distinct_on)}) "
         tail = ""
-        if select.where:
-            tail += " WHERE " + " AND ".join(self.expr(e) for e in select.where)
+        where = [sql for e in select.where if (sql := self.condition(e, select.from_))]
+        if where:
+            tail += " WHERE " + " AND ".join(where)
         having: list[str] = []
         if select.sets:
             tail += f" GROUP BY {self.sets(select)}"
@@ -240,6 +246,17 @@ class _Compiler:
             self.prepare(select.from_, inner, conditions)
             from_ = " FROM " + self.relation(select.from_, inner, conditions)
         return f"SELECT {distinct}{items}{from_}{tail}"
+
+    def condition(self, expr: bound.Expr, from_: bound.Relation | None) -> str:
+        """Returns a condition of WHERE, or nothing where the scan that it speaks of asks it.
+
+        DuckDB leaves regular expressions above joins, where they meet every line of a change.
+        """
+        scan = _only_scan(expr)
+        if scan is None or scan.table.name not in ("hunks", "lines") or not bound.kept(from_, scan):
+            return self.expr(expr)
+        self.own.setdefault(scan.id, []).append(self.expr(expr))
+        return ""
 
     def sets(self, select: bound.BoundSelect) -> str:
         keys = [
@@ -292,6 +309,9 @@ class _Compiler:
         table = scan.table
         used = dict(self.used.get(scan.id, {}))
         joins, where = self.hits(scan, used)
+        own = self.own_conditions(scan, used)
+        whole = [c for c in own if table.name == "lines" and _tells_no_lines(c)]
+        where += [c for c in own if c not in whole]
         items = [f"{sql} AS {_quote(name)}" for name, sql in used.items()]
         source = f"{table.source} b"
         if table.name == "hunks":
@@ -299,7 +319,7 @@ class _Compiler:
         elif table.name == "ref_commits":
             source = f"{self.plan.members[scan].name} b"
         elif table.name == "lines":
-            source = f"({self.lines(scan, ' '.join([*items, *where]))}) b"
+            source = f"({self.lines(scan, ' '.join([*items, *where]), whole)}) b"
         joins += [table.joins[join] for join in sorted(self.joins.get(scan.id, ()))]
         for f in self.plan.functions.values():
             if f.scan == scan and f"_{f.name}" in used:
@@ -348,10 +368,18 @@ class _Compiler:
         accesses = (self.plan.accesses[f] for f in self.plan.line_filters.get(scan, ()))
         return [f"change_id IN (SELECT id FROM {a.scan.name})" for a in accesses if a.scan]
 
-    def lines(self, scan: bound.Scan, uses: str) -> str:
+    def own_conditions(self, scan: bound.Scan, used: dict[str, str]) -> list[str]:
+        """Returns the conditions that a scan asks itself, over its source."""
+        conditions = self.own.get(scan.id, [])
+        for name, sql in used.items():
+            conditions = [c.replace(f"t{scan.id}.{_quote(name)}", sql) for c in conditions]
+        return conditions
+
+    def lines(self, scan: bound.Scan, uses: str, conditions: Sequence[str]) -> str:
         """Returns the rows of lines made from hunks, with the base columns that `uses` names.
 
-        Hunks are narrowed by the line filters first: making lines costs more than finding text.
+        Hunks are narrowed first, by the line filters and by `conditions` that hold for all lines
+        of one side or for none: making lines costs more than finding text.
         """
         names = [n for n in catalog.LINE_COLUMNS if f"b.{n}" in uses or n == "change_id"]
         filters = self.plan.line_filters.get(scan, ())
@@ -364,10 +392,14 @@ class _Compiler:
                 catalog.LINE_COLUMNS[n][1 - i] for n in names
             ):
                 columns["ordinal"] = "0"
-            where = [f"{count} > 0", *self.candidates(scan)]
+            where = [f"{count} > 0", *(f"h.{c}" for c in self.candidates(scan))]
+            where += [_of_a_side(c, i) for c in conditions]
             where += [self.line_condition(f.mode, side, f.pattern) for f in filters]
             items = ", ".join(f"{sql} AS {_quote(n)}" for n, sql in columns.items())
-            sides.append(f"SELECT {items} FROM hunks WHERE {' AND '.join(where)}")
+            source = "hunks h"
+            if any("f." in sql for sql in (*columns.values(), *where)):
+                source += " JOIN changes f ON f.change_id = h.change_id"
+            sides.append(f"SELECT {items} FROM {source} WHERE {' AND '.join(where)}")
         return " UNION ALL ".join(sides)
 
     def column(self, scan: bound.Scan, column: catalog.Column) -> str:
@@ -615,6 +647,32 @@ class _Compiler:
         bound.Score: _score,
         bound.Highlight: _highlight,
     }
+
+
+def _only_scan(expr: bound.Expr) -> bound.Scan | None:
+    """Returns the scan whose columns alone decide a condition that any values can be put to."""
+    scans = set()
+    for node in bound.walk(expr):
+        match node:
+            case bound.Column():
+                scans.add(node.scan)
+            case bound.Apply():
+                if node.fault is not None or node.sql == bound.UNNEST:
+                    return None
+            case bound.Constant() | bound.Junction() | bound.Negation():
+                pass
+            case _:
+                return None
+    return scans.pop() if len(scans) == 1 else None
+
+
+def _of_a_side(condition: str, side: int) -> str:
+    """Returns a condition on base columns of lines as one on a side of the hunks they are in."""
+    return _BASE.sub(lambda column: catalog.LINE_COLUMNS[column[1]][side], condition)
+
+
+def _tells_no_lines(condition: str) -> bool:
+    return not any("unnest" in _of_a_side(condition, side) for side in (0, 1))
 
 
 def _tells_rows(expr: bound.WindowCall) -> bool:
