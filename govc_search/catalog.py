@@ -51,7 +51,7 @@ LISTED: Final = "listed"
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function: argument types, result type, help, and its SQL over `{0}`, `{1}`, ...
+    """A function: argument types, result type, help, and its SQL over `{0}`, `{1}`, ... or `{all}`.
 
     Types: TEXT, INTEGER, DOUBLE (any number), BOOLEAN, TIMESTAMP (or date), DATE, INTERVAL,
     LIST, ANY; DIGITS (a small whole number). Constants: PART such as 'month', PATTERN, INTERVAL,
@@ -145,6 +145,8 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("jaro_winkler_similarity", "TEXT TEXT", DOUBLE, "likeness of two texts, 0 to 1"),
     _f("jaccard", "TEXT TEXT", DOUBLE, "share of characters that two texts have in common"),
     _f("hamming", "TEXT TEXT", INTEGER, "places at which two texts of one length differ", aliases=("mismatches",)),
+    # Half of the 64 bits' range, so that it is a number like others.
+    _f("hash", "ANY...", INTEGER, "a number for values, to group or join by in place of long texts; only equal ones are sure to have the same, and other releases give others", "CAST(hash({all}) >> 1 AS BIGINT)"),
     _f("md5", "TEXT", TEXT, "MD5 digest, hexadecimal"),
     _f("sha1", "TEXT", TEXT, "SHA-1 digest, hexadecimal"),
     _f("sha256", "TEXT", TEXT, "SHA-256 digest, hexadecimal"),

@@ -97,7 +97,7 @@ class CallBinder:
         args = self._alike(function, args, call.span)
         returns = self._returns(function, args)
         holes = ", ".join(f"{{{i}}}" for i in range(len(args)))
-        sql = function.sql or f"{function.name}({holes})"
+        sql = function.sql.replace("{all}", holes) or f"{function.name}({holes})"
         if function.kind == "aggregate":
             return self._aggregate(function, sql, tuple(args), call, scope, returns)
         if function.kind == "window":
