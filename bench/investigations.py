@@ -37,7 +37,9 @@ class Investigation:
         # A backslash belongs to the value.
         words = shlex.shlex(headers.get("parameters", ""), posix=True, punctuation_chars=False)
         words.whitespace_split, words.escape, words.commenters = True, "", ""
-        given: dict[str, object] = dict(word.split("=", 1) for word in words)
+        given: dict[str, object] = {}
+        for word in words:
+            name, _, given[name] = word.partition("=")
         git = tuple(shlex.split(headers.get("git", ""))[1:])
         return cls(int(title[1]), title[2], file.stem, text, given, git)
 
