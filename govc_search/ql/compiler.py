@@ -392,11 +392,16 @@ class _Compiler:
                 catalog.LINE_COLUMNS[n][1 - i] for n in names
             ):
                 columns["ordinal"] = "0"
-            where = [f"{count} > 0", *(f"h.{c}" for c in self.candidates(scan))]
-            where += [_of_a_side(c, i) for c in conditions]
+            start = count.replace("lines", "start")
+            where = [f"{count} > 0", *self.candidates(scan)]
+            # A fence: DuckDB would ask of all texts what only those of candidates are asked.
+            hunks = f"SELECT change_id, hunk, {start}, {count}, {side} FROM hunks WHERE {' AND '.join(where)} OFFSET 0"
+            source = f"({hunks}) h"
+            if len(where) == 1:
+                source = "hunks h"
+            where = [f"{count} > 0", *(_of_a_side(c, i) for c in conditions)]
             where += [self.line_condition(f.mode, side, f.pattern) for f in filters]
             items = ", ".join(f"{sql} AS {_quote(n)}" for n, sql in columns.items())
-            source = "hunks h"
             if any("f." in sql for sql in (*columns.values(), *where)):
                 source += " JOIN changes f ON f.change_id = h.change_id"
             sides.append(f"SELECT {items} FROM {source} WHERE {' AND '.join(where)}")
