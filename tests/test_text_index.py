@@ -417,6 +417,23 @@ def test_limits_and_empty_answers(tmp_path: Path) -> None:
     index.close()
 
 
+@pytest.mark.parametrize(
+    ("pattern", "texts"),
+    [
+        (r"(?m)\b(TODO|FIXME)\b", ("TODO", "FIXME")),
+        (r"BEGIN [A-Z ]*PRIVATE KEY", ("PRIVATE KEY",)),
+        (r"(foo){2}|barr+s", ("foo", "bar")),
+        (r"\Qa.b\E\.(c|d)", ("a.b.",)),
+        (r"colou?rs [Tt]he", ("colo",)),
+        (r"(abc|)def?", ()),
+        (r"(?i)todo|(?i:fixme)", ()),
+        (r"abcd|ab", ()),
+    ],
+)
+def test_texts_that_a_pattern_cannot_match_without(pattern: str, texts: tuple[str, ...]) -> None:
+    assert fragments.texts_of(pattern) == texts
+
+
 def test_fragments_of_patterns_know_their_limits() -> None:
     known = fragments.of_pattern
     for pattern in (

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from govc_search.fragments import texts_of
 from govc_search.indexer.frames import FrameFile, Frames, Read
 from govc_search.records import CHANGE_BITS
 from govc_search.store.rows import decode
@@ -119,8 +121,10 @@ def matching(
 
 def _matched(frames: Frames, sides: Sequence[str], mode: str, pattern: str, ids: Ids) -> Ids:
     read = frames.read(ids)
-    offsets = _offsets(read)
     expression = pattern if mode == "regex" else re.escape(pattern)
+    if needles := [t.encode() for t in texts_of(expression)]:
+        read = _holding(read, needles)
+    offsets = _offsets(read)
     held = pc.match_substring_regex(_parts(read, offsets), expression)
     removed, added = held.to_numpy(zero_copy_only=False).reshape(-1, 2).T
     # A part that is not there is no empty line.
@@ -138,6 +142,16 @@ def _matched(frames: Frames, sides: Sequence[str], mode: str, pattern: str, ids:
         )
     found: Ids = ids[read.rows[hits]]
     return found
+
+
+def _holding(read: Read, needles: Sequence[bytes]) -> Read:
+    """Returns those of the texts that hold a needle: looking for it is faster than for a pattern."""
+    holds = [any(n in text for n in needles) for text in read.texts]
+    texts = [text for text, held in zip(read.texts, holds, strict=True) if held]
+    kept = np.array(holds, np.bool_)
+    return replace(
+        read, rows=read.rows[kept], texts=texts, first=read.first[kept], second=read.second[kept]
+    )
 
 
 def _offsets(read: Read) -> Rows:

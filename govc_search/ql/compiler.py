@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
-from govc_search import catalog, textquery
+from govc_search import catalog, fragments, textquery
 from govc_search.ql import bound, faults
 from govc_search.ql.plan import Exactness, GraphFunction, Plan, TextScan
 from govc_search.ql.relations import nullable, relations, scans
@@ -93,6 +93,8 @@ class _Compiler:
         self.joins: dict[int, set[str]] = {}
         # Conditions that are asked where a scan reads its rows, written as those of a WHERE.
         self.own: dict[int, list[str]] = {}
+        # Relations with the changes that a scan of hunks can show at all.
+        self.found: dict[int, list[str]] = {}
         self.nullable = nullable(plan.query)
         # The SELECTs that are being written, the innermost last.
         self.selects: list[bound.BoundSelect] = []
@@ -252,6 +254,10 @@ class _Compiler:
 
         DuckDB leaves regular expressions above joins, where they meet every line of a change.
         """
+        if isinstance(expr, bound.LineMatch) and expr.scan.table.name == "hunks":
+            access = self.plan.accesses[expr]
+            if access.scan is not None and bound.kept(from_, expr.scan):
+                self.found.setdefault(expr.scan.id, []).append(access.scan.name)
         scan = _only_scan(expr)
         if scan is None or scan.table.name not in ("hunks", "lines") or not bound.kept(from_, scan):
             return self.expr(expr)
@@ -314,13 +320,14 @@ class _Compiler:
         where += [c for c in own if c not in whole]
         items = [f"{sql} AS {_quote(name)}" for name, sql in used.items()]
         source = f"{table.source} b"
-        if table.name == "hunks":
-            where += [f"b.{c}" for c in self.candidates(scan)]
+        joins += [table.joins[join] for join in sorted(self.joins.get(scan.id, ()))]
+        if table.name == "hunks" and (found := self.candidates(scan)):
+            read = {*_BASE.findall(" ".join([*items, *where, *joins]))}
+            source = _fenced(sorted(read), found)
         elif table.name == "ref_commits":
             source = f"{self.plan.members[scan].name} b"
         elif table.name == "lines":
             source = f"({self.lines(scan, ' '.join([*items, *where]), whole)}) b"
-        joins += [table.joins[join] for join in sorted(self.joins.get(scan.id, ()))]
         for f in self.plan.functions.values():
             if f.scan == scan and f"_{f.name}" in used:
                 joins.append(f"LEFT JOIN {f.name} ON {f.name}.id = {table.position}")
@@ -366,7 +373,8 @@ class _Compiler:
     def candidates(self, scan: bound.Scan) -> list[str]:
         """Returns what the indexes say of the changes that the line filters can match."""
         accesses = (self.plan.accesses[f] for f in self.plan.line_filters.get(scan, ()))
-        return [f"change_id IN (SELECT id FROM {a.scan.name})" for a in accesses if a.scan]
+        names = [a.scan.name for a in accesses if a.scan] + self.found.get(scan.id, [])
+        return [f"change_id IN (SELECT id FROM {name})" for name in names]
 
     def own_conditions(self, scan: bound.Scan, used: dict[str, str]) -> list[str]:
         """Returns the conditions that a scan asks itself, over its source."""
@@ -392,13 +400,10 @@ class _Compiler:
                 catalog.LINE_COLUMNS[n][1 - i] for n in names
             ):
                 columns["ordinal"] = "0"
-            start = count.replace("lines", "start")
-            where = [f"{count} > 0", *self.candidates(scan)]
-            # A fence: DuckDB would ask of all texts what only those of candidates are asked.
-            hunks = f"SELECT change_id, hunk, {start}, {count}, {side} FROM hunks WHERE {' AND '.join(where)} OFFSET 0"
-            source = f"({hunks}) h"
-            if len(where) == 1:
-                source = "hunks h"
+            source = "hunks h"
+            if found := self.candidates(scan):
+                read = ("change_id", "hunk", count.replace("lines", "start"), count, side)
+                source = _fenced(read, found, "h")
             where = [f"{count} > 0", *(_of_a_side(c, i) for c in conditions)]
             where += [self.line_condition(f.mode, side, f.pattern) for f in filters]
             items = ", ".join(f"{sql} AS {_quote(n)}" for n, sql in columns.items())
@@ -441,6 +446,10 @@ class _Compiler:
 
     def _apply(self, expr: bound.Apply) -> str:
         args = [self.expr(a) for a in expr.args]
+        if expr.sql == bound.MATCHES and isinstance(expr.args[0], bound.Column):
+            pattern = expr.args[1]
+            if isinstance(pattern, bound.Constant) and isinstance(pattern.value, str):
+                return self.pattern_condition(args[0], pattern.value)
         fault = expr.fault
         if fault is None:
             return faults.once(expr.sql, args)
@@ -547,10 +556,15 @@ class _Compiler:
         return f"{function.name}([{args}])"
 
     def line_condition(self, mode: str, column: str, pattern: str) -> str:
-        value = self.text(pattern)
         if mode == "regex":
-            return f"regexp_matches({column}, {value})"
-        return f"contains({column}, {value})"
+            return self.pattern_condition(column, pattern)
+        return f"contains({column}, {self.text(pattern)})"
+
+    def pattern_condition(self, column: str, pattern: str) -> str:
+        """Returns that a regular expression matches, asked where the texts are that it needs."""
+        matches = f"regexp_matches({column}, {self.text(pattern)})"
+        some = [f"contains({column}, {self.text(t)})" for t in fragments.texts_of(pattern)]
+        return f"(({' OR '.join(some)}) AND {matches})" if some else matches
 
     def _line_match(self, expr: bound.LineMatch) -> str:
         access = self.plan.accesses[expr]
@@ -652,6 +666,15 @@ class _Compiler:
         bound.Score: _score,
         bound.Highlight: _highlight,
     }
+
+
+def _fenced(columns: Sequence[str], found: Sequence[str], alias: str = "b") -> str:
+    """Returns the hunks of candidates alone.
+
+    Behind a fence: DuckDB would ask of all texts what only those of candidates are asked.
+    """
+    where = " AND ".join(found)
+    return f"(SELECT {', '.join(columns)} FROM hunks WHERE {where} OFFSET 0) {alias}"
 
 
 def _only_scan(expr: bound.Expr) -> bound.Scan | None:
