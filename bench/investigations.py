@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Final, Self
 
 __all__ = ["QUERIES", "Investigation", "investigations"]
@@ -17,7 +19,7 @@ _TITLE: Final = re.compile(r"-- (\d+)\. (\S.*[?.\"])\n")
 
 @dataclass(frozen=True, slots=True)
 class Investigation:
-    """One file: `git` are the arguments of the git command that answers it too, if any does."""
+    """One file: its number, question, query and parameters; `git` answers it too, if not empty."""
 
     number: int
     title: str
@@ -34,14 +36,29 @@ class Investigation:
         if title is None or not file.name.startswith(f"{int(title[1]):02}-"):
             raise ValueError(f"{file} does not begin with its number and question")
         headers = dict(_HEADER.findall(text))
+        words = shlex.shlex(headers.get("parameters", ""), posix=True)
         # A backslash belongs to the value.
-        words = shlex.shlex(headers.get("parameters", ""), posix=True, punctuation_chars=False)
         words.whitespace_split, words.escape, words.commenters = True, "", ""
         given: dict[str, object] = {}
         for word in words:
             name, _, given[name] = word.partition("=")
         git = tuple(shlex.split(headers.get("git", ""))[1:])
         return cls(int(title[1]), title[2], file.stem, text, given, git)
+
+    def git_arguments(
+        self, wanted: str, parameters: Mapping[str, object], refs: str = "--all"
+    ) -> list[str]:
+        """Returns arguments of git that list the commits of the answer in a format.
+
+        Without a revision `refs` are walked. Patches are for the reader and left out.
+        """
+        given = [Template(a).substitute(parameters) for a in self.git]
+        arguments = [a for a in given if a not in ("-p", "--all")]
+        if "HEAD" not in arguments and not any(".." in a for a in arguments):
+            arguments.insert(1, refs)
+        if "--" not in arguments:
+            arguments.append("--")
+        return [arguments[0], "--abbrev=12", f"--format={wanted}", *arguments[1:]]
 
 
 def investigations() -> list[Investigation]:

@@ -1,4 +1,4 @@
-"""Measures indexing, questions and ranked search beside git and bare tantivy, in one run.
+"""Measures indexing, questions, investigations and ranked search beside git and bare tantivy, in one run.
 
 `python -m bench.run PATH` prints every figure with its target, misses plainly, and keeps the
 page under bench/results/. It never fails for a figure.
@@ -19,6 +19,7 @@ import govc_search
 from bench.gitview import GitFailedError, GitView
 from bench.golden_searches import measure_golden_searches
 from bench.measure_index import measure_index
+from bench.measure_investigations import measure_investigations
 from bench.measure_questions import measure_questions
 from bench.measure_ranking import measure_ranking
 from bench.report import Report, machine, now, repository_name
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 report.sections += measure_index(view, options.path, Path(scratch), data, tell)
             with govc_search.open(data, create=False) as engine:
                 report.sections += measure_questions(view, engine, options.seed, tell)
+                report.sections.append(measure_investigations(view, engine, tell))
                 report.sections += measure_ranking(view, engine, options.seed, tell)
                 golden = measure_golden_searches(engine)
                 report.sections += [golden] if golden is not None else []

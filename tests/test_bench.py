@@ -13,6 +13,8 @@ from fixtures.repositories import Builder
 
 import govc_search
 from bench.gitview import GitView
+from bench.investigations import investigations
+from bench.measure_investigations import measure_investigations
 from bench.measure_questions import measure_questions
 from bench.measure_ranking import measure_ranking
 from bench.memory import Watch
@@ -93,8 +95,17 @@ def test_questions_and_ranking_are_measured(
         engine.index(repo.path, refs=["HEAD"], jobs=1)
         sections = measure_questions(view, engine, 1, said.append)
         sections += measure_ranking(view, engine, 1, said.append)
+        sections.append(measure_investigations(view, engine, said.append))
     cells = [" ".join(f.cells) for s in sections for f in s.figures]
     assert not [c for c in cells if "OTHER" in c]
-    asked = ("PICKAXE", "CHANGED(", "message ~", "TOUCHES", "author_mapped", "hash, subject")
+    asked = (
+        "PICKAXE",
+        "CHANGED(",
+        "message ~",
+        "TOUCHES",
+        "author_mapped",
+        "hash, subject",
+        f"all {len(investigations())}",
+    )
     assert not [a for a in asked if not any(a in c for c in cells)]
     assert said

@@ -175,14 +175,8 @@ ASKED_OF_GIT = [q for q in ALL.values() if q.git and "AGO(" not in q.gql]
 def test_git_answers_the_same(question: Investigation, engine: Engine, place: Path) -> None:
     result = engine.query(question.gql, question.parameters)
     names = [column.name for column in result.columns]
-    # Patches are for the reader; what is compared are the commits.
-    arguments = [a for a in question.git if a != "-p"]
-    if not {"--all", "HEAD"} & set(arguments) and not any(".." in a for a in arguments):
-        arguments.insert(1, "--all")
-    if "--" not in arguments:
-        arguments.append("--")
     wanted = "%aN" if names[0] == "author_mapped" else "%h"
-    arguments[1:1] = ["--abbrev=12", f"--format={wanted}"]
+    arguments = question.git_arguments(wanted, question.parameters)
     with GitView(place) as view:
         answer = view.run(arguments).output.decode().split("\n")[:-1]
     assert answer
