@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Final, Self
 
-__all__ = ["QUERIES", "Investigation", "investigations"]
+__all__ = ["QUERIES", "Investigation", "investigations", "parameters_of"]
 
 QUERIES: Final = Path(__file__).parent / "queries"
 _HEADER: Final = re.compile(r"^-- (git|parameters): (.*)$", re.MULTILINE)
@@ -35,15 +35,8 @@ class Investigation:
         title = _TITLE.match(text)
         if title is None or not file.name.startswith(f"{int(title[1]):02}-"):
             raise ValueError(f"{file} does not begin with its number and question")
-        headers = dict(_HEADER.findall(text))
-        words = shlex.shlex(headers.get("parameters", ""), posix=True)
-        # A backslash belongs to the value.
-        words.whitespace_split, words.escape, words.commenters = True, "", ""
-        given: dict[str, object] = {}
-        for word in words:
-            name, _, given[name] = word.partition("=")
-        git = tuple(shlex.split(headers.get("git", ""))[1:])
-        return cls(int(title[1]), title[2], file.stem, text, given, git)
+        git = tuple(shlex.split(_headers(text).get("git", ""))[1:])
+        return cls(int(title[1]), title[2], file.stem, text, parameters_of(text), git)
 
     def git_arguments(
         self, wanted: str, parameters: Mapping[str, object], refs: str = "--all"
@@ -59,6 +52,21 @@ class Investigation:
         if "--" not in arguments:
             arguments.append("--")
         return [arguments[0], "--abbrev=12", f"--format={wanted}", *arguments[1:]]
+
+
+def parameters_of(gql: str) -> dict[str, object]:
+    """Returns the parameters that the comments of a query give it."""
+    words = shlex.shlex(_headers(gql).get("parameters", ""), posix=True)
+    # A backslash belongs to the value.
+    words.whitespace_split, words.escape, words.commenters = True, "", ""
+    given: dict[str, object] = {}
+    for word in words:
+        name, _, given[name] = word.partition("=")
+    return given
+
+
+def _headers(gql: str) -> dict[str, str]:
+    return dict(_HEADER.findall(gql))
 
 
 def investigations() -> list[Investigation]:

@@ -93,8 +93,11 @@ def _parameters(view: GitView, engine: Engine) -> dict[str, object]:
         "SELECT date_diff('day', max(committer_date), now()) FROM commits"
         " WHERE REACHABLE_FROM('HEAD')"
     )
+    before = f"HEAD~{min(_BETWEEN, depth)}"
     return {
-        "range": f"HEAD~{min(_BETWEEN, depth)}..HEAD",
+        "range": f"{before}..HEAD",
+        "main": "HEAD",
+        "stable": before,
         "glob": f"{folder}/**",
         "path": path,
         "heading": "".join(rf"\<{re.escape(row[0])}" for row in headings) or "$^",
