@@ -391,9 +391,12 @@ class Engine:
         """
         _check_timeout(timeout)
         started = time.perf_counter()
-        return self._readers.stream(
+        rows = self._readers.stream(
             lambda: stream(gql, params, self._snapshot(indexes=indexes), started, timeout)
         )
+        if not rows.as_of and self._log.last:
+            rows.warn(_NOTHING_YET)
+        return rows
 
     def _repositories(self, as_of: int) -> Repositories:
         return Repositories(self._graphs, self._table, as_of, self.directory / _TREES)

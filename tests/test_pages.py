@@ -18,7 +18,8 @@ from test_query_properties import KEYS, ORDERS, condition, examples, whole_query
 
 import govc_search
 from govc_search import Engine
-from govc_search.errors import QueryError, UsageError
+from govc_search.cli import main
+from govc_search.errors import EXIT_STATUS, QueryError, UsageError
 from govc_search.ql.pinned_results import PinnedResults
 from govc_search.settings import Settings
 
@@ -201,6 +202,39 @@ def test_a_key_works_after_a_restart_and_a_pin_does_not(tmp_path: Path) -> None:
         with pytest.raises(QueryError, match="not kept any more") as caught:
             engine.query(ranked, limit=9, cursor=cursors[1])
         assert caught.value.code == "cursor_expired"
+
+
+def test_commands_page_through_a_holder_and_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    repo, _ = small(tmp_path / "repo", 5)
+    data = str(tmp_path / "data")
+    ranked = "SELECT hash FROM commits WHERE SEARCH('hay') ORDER BY SCORE() DESC, hash"
+    ordered = "SELECT hash, author_date FROM commits ORDER BY author_date DESC"
+
+    def pages(gql: str) -> list[str]:
+        found: list[str] = []
+        told = ["--limit", "2"]
+        while True:
+            assert main(["query", "-q", gql, "-F", "csv", "--data", data, *told]) == 0
+            out, err = capfd.readouterr()
+            found += out.splitlines()[1:]
+            if not err:
+                return found
+            warned, said = err.splitlines()
+            assert warned.startswith("warning: truncated")
+            told = ["--limit", "2", *said.removeprefix("next page: ").split(" ")]
+
+    def whole(gql: str) -> list[str]:
+        assert main(["query", "-q", gql, "-F", "csv", "--data", data]) == 0
+        return capfd.readouterr().out.splitlines()[1:]
+
+    with govc_search.open(data) as engine:
+        engine.index(repo.path)
+        assert pages(ranked) == whole(ranked)
+        assert pages(ordered) == whole(ordered)
+    assert pages(ordered) == whole(ordered)
+    assert main(["query", ordered, "--cursor", "x", "--data", data]) == EXIT_STATUS["usage"]
 
 
 GROUPS = "SELECT author, count(*) FROM commits GROUP BY author ORDER BY 2"
