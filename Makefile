@@ -11,7 +11,7 @@ PIP = $(RUN) pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint types layering docs bench compare lock clean
+.PHONY: help setup demo test lint types layering docs bench beside compare lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
@@ -50,6 +50,14 @@ docs: setup  ## rewrite what docs/ has from the source, and the answers of its e
 
 bench: setup  ## measure against git on REPO, side by side
 	$(RUN) bench.run "$(REPO)"
+
+# What only a benchmark needs is no part of the lock.
+.venv/bench: .venv/installed
+	$(PIP) install $$(sed -n 's/^bench = \["\(.*\)"\]/\1/p' pyproject.toml)
+	@touch $@
+
+beside: .venv/bench  ## measure against ClickHouse and SQLite on REPO, side by side
+	$(RUN) bench.beside "$(REPO)"
 
 compare: setup  ## compare answers with those of git on REPO
 	$(RUN) bench.compare "$(REPO)"

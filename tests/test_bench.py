@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,9 +15,11 @@ from fixtures.repositories import Builder
 import govc_search
 from bench.gitview import GitView
 from bench.investigations import investigations
+from bench.measure_clickhouse import measure_clickhouse
 from bench.measure_investigations import measure_investigations
 from bench.measure_questions import measure_questions
 from bench.measure_ranking import measure_ranking
+from bench.measure_sqlite import measure_sqlite
 from bench.memory import Watch
 from bench.report import Report, Section, machine, repository_name
 
@@ -109,3 +112,60 @@ def test_questions_and_ranking_are_measured(
     )
     assert not [a for a in asked if not any(a in c for c in cells)]
     assert said
+
+
+def grown(path: Path) -> Builder:
+    """A history with two authors, a rename, a removal, a rewriting and lines that come again."""
+    repo = Builder(path)
+    grace = {"GIT_AUTHOR_NAME": "Grace Hopper", "GIT_AUTHOR_EMAIL": "grace@example.com"}
+    lines = [b"\tcalled_%d(thing);\n" % i for i in range(60)]
+    repo.write("src/first.c", b"".join(lines))
+    repo.write("docs/guide.md", b"# How to\n\nsome words\n")
+    repo.commit("area: begin with the thing\n\nIt has some words.\n")
+    repo.write("src/first.c", b"// a comment\n" + b"".join(reversed(lines)))
+    repo.write("t/check.sh", b"called_1\n\n}\n  called_2 identical\n")
+    repo.commit("area: turn the thing around\n", **grace)
+    repo.clock += 500_000
+    repo.git("mv", "src/first.c", "src/second.c")
+    repo.remove("t/check.sh")
+    repo.commit("area: rename, and improve some words of the thing\n")
+    repo.write("src/second.c", b"".join(b"  other_%d();\n" % i for i in range(70)))
+    repo.write("t/check.sh", b"identical words follow here\n" * 2)
+    repo.commit("area: write the thing anew\n", **grace)
+    return repo
+
+
+def test_clickhouse_gives_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("chdb", reason="chdb is for benchmarks alone: `make beside` installs it")
+    monkeypatch.setattr("bench.race._BUDGET", 0)
+    repo = grown(tmp_path / "repo")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with GitView(repo.path) as view, govc_search.open(tmp_path / "data") as engine:
+        engine.index(repo.path, refs=["HEAD"], jobs=1)
+        (section,) = measure_clickhouse(view, engine, scratch, 1, lambda _: None)
+    cells = [f.cells for f in section.figures]
+    assert not [c[0] for c in cells if "OTHER" in c[0] or "FAILED" in c[0]]
+    # Equal because nothing was found would prove little.
+    empty = [c[0] for c in cells if c[1] == "0"]
+    assert len(empty) <= 5, empty
+
+
+def test_fts5_is_asked_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sqlite3.connect(":memory:") as connection:
+        if not connection.execute("SELECT sqlite_compileoption_used('ENABLE_FTS5')").fetchone()[0]:
+            pytest.skip("this SQLite has no FTS5")
+    connection.close()
+    monkeypatch.setattr("bench.race._BUDGET", 0)
+    repo = grown(tmp_path / "repo")
+    with GitView(repo.path) as view, govc_search.open(tmp_path / "data") as engine:
+        engine.index(repo.path, refs=["HEAD"], jobs=1)
+        (section,) = measure_sqlite(view, engine, tmp_path, 1, lambda _: None)
+    cells = [f.cells for f in section.figures]
+    assert not [c[0] for c in cells if "there" in c[0]]
+    kinds = ("match", "count", "ranked", "phrase", "ranked phrase", "prefix", "count of a prefix")
+    asked = [f"{kind} of `" for kind in kinds]
+    assert not [
+        (a, t) for a in asked for t in ("messages", "lines")
+        if not any(c[0].startswith(a) and f"in {t}" in c[0] and c[1] != "0" for c in cells)
+    ]  # fmt: skip

@@ -1,0 +1,14 @@
+-- The same, in the last year
+-- gql
+SELECT date_part('isodow', committer_date) AS weekday, author_mapped AS who, count(*) AS n
+FROM commits
+WHERE NOT is_merge AND committer_date > $year_ago
+GROUP BY weekday, who
+QUALIFY row_number() OVER (PARTITION BY weekday ORDER BY n DESC, who) = 1
+ORDER BY weekday
+-- clickhouse
+SELECT toDayOfWeek(time) AS weekday, author, count() AS n
+FROM commits
+WHERE time > toDateTime($year_ago)
+GROUP BY weekday, author
+ORDER BY weekday, n DESC, author LIMIT 1 BY weekday

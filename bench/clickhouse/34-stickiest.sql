@@ -1,0 +1,33 @@
+-- Whose rewriting lasted longest
+-- gql
+WITH sizes AS (
+  SELECT f.path, f.hash, c.author_mapped AS author, c.committer_date AS time, f.change_type,
+    f.insertions AS added, f.deletions AS deleted,
+    sum(f.insertions - f.deletions) OVER (PARTITION BY f.path ORDER BY c.committer_date) AS size
+  FROM changes f JOIN commits c USING (hash)
+  WHERE f.change_type IN ('A', 'M') AND f.extension IN $code),
+rewrites AS (
+  SELECT path, hash, author, time,
+    lag(time, 1, time) OVER (PARTITION BY path ORDER BY time, hash) AS previous,
+    lag(author, 1, author) OVER (PARTITION BY path ORDER BY time, hash) AS previous_author
+  FROM sizes
+  WHERE change_type = 'M' AND size > 50 AND added >= 0.5 * size AND deleted >= 0.5 * size)
+SELECT previous_author AS who, avg(date_diff('day', previous, time)) AS days,
+  count(DISTINCT path) AS files
+FROM rewrites GROUP BY who HAVING files > 2 ORDER BY days DESC, who LIMIT 10
+-- clickhouse
+WITH sizes AS (
+  SELECT path, commit_hash AS hash, author, time, change_type, lines_added AS added,
+    lines_deleted AS deleted,
+    sum(toInt64(lines_added) - lines_deleted) OVER (PARTITION BY path ORDER BY time) AS size
+  FROM file_changes
+  WHERE change_type IN ('Add', 'Modify') AND file_extension IN $code),
+rewrites AS (
+  SELECT path, hash, author, time,
+    lagInFrame(time, 1, time) OVER (PARTITION BY path ORDER BY time, hash) AS previous,
+    lagInFrame(author, 1, author) OVER (PARTITION BY path ORDER BY time, hash) AS previous_author
+  FROM sizes
+  WHERE change_type = 'Modify' AND size > 50 AND added >= 0.5 * size AND deleted >= 0.5 * size)
+SELECT previous_author, avg(dateDiff('day', previous, time)) AS days, uniqExact(path) AS files
+FROM rewrites GROUP BY previous_author HAVING files > 2
+ORDER BY days DESC, previous_author LIMIT 10
