@@ -26,6 +26,7 @@ __all__ = [
     "fold",
     "is_plain",
     "plain",
+    "plain_letters",
     "positions",
     "query_tokens",
     "tokens",
@@ -274,6 +275,18 @@ def positions(text: str) -> tuple[list[tuple[str, int]], bool]:
             out += [(word, position) for word in slot]
             position += 1
     return out, _any_long(runs)
+
+
+def plain_letters(text: str) -> str:
+    """Returns the letters and digits in ASCII that a text's tokens are made of, and more.
+
+    Each token in ASCII is a part of it, and so is whatever ASCII a token begins with.
+    """
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    # Accents stand apart from their letters now, and fall away with all that is not ASCII.
+    return unicodedata.normalize("NFD", folded).encode("ascii", "ignore").decode("ascii")
 
 
 def words_around(text: str, lowered: str, part: str) -> Iterator[str]:

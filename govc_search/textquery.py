@@ -268,22 +268,30 @@ def matches(node: Node, document: Mapping[str, str | None]) -> bool:
 class _Document:
     """The texts of a document with their words, found at first need."""
 
-    __slots__ = ("_lowered", "texts", "words")
+    __slots__ = ("_letters", "texts", "words")
 
     def __init__(self, texts: Mapping[str, str | None]) -> None:
         self.texts = texts
         self.words: dict[str, dict[str, list[int]]] = {}
-        self._lowered: dict[str, str] = {}
+        self._letters: dict[str, str] = {}
 
-    def lowered(self, field: str) -> str | None:
-        """Returns the text of a field in lower case if its words are parts of that, else None."""
-        text = self.texts.get(field) or ""
-        # Beyond ASCII a word may look other than the text that it stands in.
-        if not text.isascii():
-            return None
-        if field not in self._lowered:
-            self._lowered[field] = text.lower()
-        return self._lowered[field]
+    def letters(self, field: str) -> str:
+        """Returns a text that holds the words in ASCII of a field, and what others begin with."""
+        if field not in self._letters:
+            self._letters[field] = analysis.plain_letters(self.texts.get(field) or "")
+        return self._letters[field]
+
+    def words_around(self, field: str, part: str) -> Iterator[str]:
+        """Yields words of a field, those with a part (or the beginning) in ASCII among them."""
+        text, letters = self.texts.get(field) or "", self.letters(field)
+        if part not in letters:
+            return
+        if text.isascii():
+            yield from analysis.words_around(text, letters, part)
+            return
+        for line in text.split("\n"):
+            if part in analysis.plain_letters(line):
+                yield from (word for word, _ in analysis.positions(line)[0])
 
     def positions(self, field: str) -> dict[str, list[int]]:
         """Returns the words of a field, each with its positions in order."""
@@ -321,15 +329,14 @@ _WordNode = Term | Phrase | Prefix | Fuzzy | TermRegex
 
 def _in_field(node: _WordNode, document: _Document, field: str) -> bool:
     """Returns whether a field has what a node looks for; not all of its words are made for that."""
-    if field not in document.words and (lowered := document.lowered(field)) is not None:
-        text = document.texts.get(field) or ""
-        match node:
-            case Term(_, word):
-                return word in analysis.words_around(text, lowered, word)
-            case Prefix(_, prefix):
-                words = analysis.words_around(text, lowered, prefix)
-                return any(w.startswith(prefix) for w in words)
-            case Phrase(_, phrase, _) if not all(word in lowered for word in phrase):
+    if field in document.words:
+        return _field_matches(node, document.words[field])
+    match node:
+        case Term(_, part) | Prefix(_, part) if part.isascii():
+            return bool(matching_words(node, list(document.words_around(field, part))))
+        case Phrase(_, parts, _):
+            letters = document.letters(field)
+            if not all(part in letters for part in parts if part.isascii()):
                 return False
     return _field_matches(node, document.positions(field))
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from govc_search import analysis, fragments
+from govc_search import analysis, fragments, textquery
 
 LONG = "x" * 300
 
@@ -104,11 +104,14 @@ def test_tokens_are_cut_at_255_bytes() -> None:
 
 def test_no_folded_character_breaks_a_word() -> None:
     run = re.compile(r"\S+")
+    beginning = re.compile(r"[\x00-\x7f]*")
     for code in range(0x110000):
         char = chr(code)
         if unicodedata.category(char)[0] not in "LN":
             continue
+        letters = analysis.plain_letters(f"a{char}b")
         for token in analysis.tokens(f"a{char}b"):
+            assert beginning.match(token.text)[0] in letters, hex(code)
             assert run.fullmatch(token.text), hex(code)
             assert len(token.text.encode()) <= analysis.MAX_BYTES
 
@@ -123,8 +126,24 @@ def test_every_path_gives_the_same_words(text: str) -> None:
     bag, long = analysis.bag(text.encode())
     assert set(bag.split()) == {w for w, _ in tokens}
     assert long == analysis.positions(text)[1]
+    letters = analysis.plain_letters(text)
+    assert [w for w, _ in tokens if re.match(r"[\x00-\x7f]*", w)[0] not in letters] == []
     if analysis.is_plain(text):
         assert [(w, i) for i, w in enumerate(analysis.plain(text).split())] == tokens
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, st.data())
+def test_a_word_is_found_without_making_all_words(text: str, data: st.DataObject) -> None:
+    found = {w for w, _ in words(text)}
+    word = data.draw(st.sampled_from(sorted(found | {"file", "caf", "e", "11", "字"})))
+    start = word[: data.draw(st.integers(1, len(word)))]
+    document = {"t": text}
+    assert textquery.matches(textquery.Term(("t",), word), document) == (word in found)
+    starting = any(w.startswith(start) for w in found)
+    assert textquery.matches(textquery.Prefix(("t",), start), document) == starting
+    phrase = tuple(analysis.query_tokens(text)[:2])
+    assert not phrase or textquery.matches(textquery.Phrase(("t",), phrase), document)
 
 
 @settings(max_examples=200, deadline=None)

@@ -541,7 +541,8 @@ class _Compiler:
             return "TRUE"
         sql = f"({self.key(expr.scan)} IN (SELECT id FROM {access.scan.name}))"
         if access.exactness is not Exactness.EXACT:
-            sql = f"({sql} AND {self.scanned(expr)})"
+            # Said twice: a function that is costly is pushed below the join with the candidates.
+            sql = f"({sql} AND CASE WHEN {sql} THEN {self.scanned(expr)} ELSE FALSE END)"
         return self.predicate(expr.scan, sql)
 
     def scanned(self, expr: bound.TextMatch) -> str:
