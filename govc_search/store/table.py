@@ -499,6 +499,9 @@ def _configure(
         ("enable_external_access", False),
         # Texts without an offset are UTC, wherever the process runs.
         ("TimeZone", "UTC"),
+        # It computes what a column is made of above a join, once for each of the joined rows: the
+        # extension of a path for each line of a change.
+        ("disabled_optimizers", "projection_pullup"),
         # Division by zero ends a statement, for numbers of every kind.
         ("ieee_floating_point_ops", False),
     ]
