@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from bench.clickhouse_tables import fill, stored_bytes
 from bench.gitview import GitView
-from bench.questions import quoted
+from bench.question import quoted
 from bench.race import mean_ratio, raced
 from bench.report import Section
 from bench.sampling import draw, message_words, needle_candidates

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.gitview import GitView
-from bench.questions import quoted
+from bench.question import quoted
 from bench.race import mean_ratio, raced
 from bench.report import Section
 from bench.sampling import message_words, needle_candidates

@@ -241,9 +241,7 @@ def _tree(tree: TreeScan, plan: Plan, own: Run) -> dict[str, pa.Table]:
 
     def passing(conditions: tuple[bound.Expr, ...], rows: pa.Table) -> pa.ChunkedArray:
         row = bound.Column(tree.scan, catalog.ROW)
-        select = bound.BoundSelect(
-            ("row",), (row,), tree.scan, conditions, (), None, None, False
-        )
+        select = bound.BoundSelect(("row",), (row,), tree.scan, conditions, (), None, None, False)
         asked = replace(plan, query=bound.BoundQuery(select, (), (), None, 0))
         known = replace(own, relations={**own.relations, tree.name: rows})
         return read(asked, known).column(0)
