@@ -28,6 +28,7 @@ FOUNDATION = (
     "catalog",
     "analysis",
     "textquery",
+    "facts",
     "fragments",
     "highlight",
 )

@@ -2,7 +2,8 @@
 
 `commits`, key = position: subject, body, author and committer (name and e-mail), path (of all changes, each with its old path, one a line). `changes`, key =
 change_id: path (and old path, one a line), heading, added and removed (of all hunks, one after
-another). What a page of commits shows is stored beside its words.
+another). What a page of commits shows is stored beside its words, and `facts` are held that
+searches are narrowed by.
 
 Fields in `BAGS` hold the words of long texts without the positions of camel-case parts and
 variants; all others hold exactly what `analysis.positions` gives for the text.
@@ -22,9 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tantivy
 
-from govc_search import analysis
+from govc_search import analysis, facts
 from govc_search.records import CHANGE_BITS
-from govc_search.store.rows import decode, split_message, transcoded
+from govc_search.store.rows import counts, decode, split_message, timestamps, transcoded
 
 __all__ = [
     "BAGS",
@@ -65,7 +66,7 @@ class Page:
 def schemas() -> dict[str, tantivy.Schema]:
     """Returns the schema of each index.
 
-    `mark` names what is not text: the checkpoint document, repositories as `repo:name`, and
+    `mark` names what is not text: the checkpoint document, `facts.TERMS` as `field:text`, and
     documents with a cut word in a field as `long:field`.
     """
     out = {}
@@ -79,6 +80,8 @@ def schemas() -> dict[str, tantivy.Schema]:
         builder.add_unsigned_field("checkpoint", stored=True)
         if table == "commits":
             builder.add_bytes_field("page", stored=True)
+            for name in facts.NUMBERS:
+                builder.add_integer_field(name, fast=True)
         out[table] = builder.build()
     return out
 
@@ -164,6 +167,7 @@ def commit_documents(
     repos, hashes = batch.column("repo").to_pylist(), batch.column("hash").to_pylist()
     times = [batch.column(f"{who}_time").to_pylist() for who in ("author", "committer")]
     paths = _paths(batch.column("changes"))
+    numbers = _numbers(batch)
     keys = positions.tolist()
     for i, key in enumerate(keys):
         message = texts["message"][i].partition("\0")[0]
@@ -172,16 +176,40 @@ def commit_documents(
         document = tantivy.Document()
         document.add_unsigned("key", key)
         document.add_unsigned("position", key)
-        document.add_text("mark", f"repo:{repos[i]}")
+        committer, email_of_committer = texts["committer"][i], texts["committer_email"][i]
+        known = (repos[i], hashes[i], author, email, committer, email_of_committer)
+        for name, value in zip(facts.TERMS, known, strict=True):
+            mark = facts.term(name, value)
+            if mark is not None:
+                document.add_text("mark", mark)
+        for name, values in numbers:
+            if (number := values[i]) is not None:
+                document.add_integer(name, number)
         words.add(document, "subject", subject)
         words.add(document, "body", message[start:])
         words.add_frequent(document, "author", f"{author} {email}")
-        committer = f"{texts['committer'][i]} {texts['committer_email'][i]}"
-        words.add_frequent(document, "committer", committer)
+        words.add_frequent(document, "committer", f"{committer} {email_of_committer}")
         words.add(document, "path", paths[i])
         page = (repos[i], hashes[i], subject, author, email, times[0][i], times[1][i])
         document.add_bytes("page", json.dumps(page, ensure_ascii=False).encode())
         yield document
+
+
+def _numbers(batch: pa.RecordBatch) -> list[tuple[str, list[int | None]]]:
+    """Returns the numbers of each commit by name, None where the table has NULL."""
+    rows = {
+        **counts(batch),
+        "parent_count": pc.list_value_length(batch.column("parents")),
+        **{
+            f"{who}_date": pc.if_else(
+                timestamps(batch.column(f"{who}_time")).is_valid(),
+                batch.column(f"{who}_time"),
+                None,
+            )
+            for who in ("author", "committer")
+        },
+    }
+    return [(name, rows[name].to_pylist()) for name in facts.NUMBERS]
 
 
 def _edges(lists: pa.Array) -> list[int]:

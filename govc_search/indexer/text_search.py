@@ -16,21 +16,29 @@ import numpy.typing as npt
 import pyarrow as pa
 import tantivy
 
-from govc_search import textquery
+from govc_search import facts, textquery
 from govc_search.errors import QueryError
+from govc_search.facts import ANYTHING, Fact, OneOf, Within
 from govc_search.indexer import changed_text, message_text
 from govc_search.indexer.documents import Page, page_of
 from govc_search.indexer.text_part import Pinned, TextPart, reading
 from govc_search.indexer.text_plan import Planned, Planner
+from govc_search.records import CHANGE_BITS
 
 __all__ = ["Exactness", "Hits", "Served", "TextSnapshot"]
 
 Ids = npt.NDArray[np.uint64]
 
+Query = tantivy.Query
+Occur = tantivy.Occur
+
 _Top = tuple[Ids, npt.NDArray[np.float32], list[tantivy.DocAddress]]
 
 _CACHED_PLANS = 256
 _COUNTED_FROM = 20_000
+# So many commits are named one by one to the index; among more, hits are looked for afterwards.
+_LOOKED_UP = 2_000
+_NUMBERS = (1 << 64) - 1
 
 
 class Exactness(Enum):
@@ -86,16 +94,39 @@ class TextSnapshot:
         return Served(exactness, planned.estimate)
 
     def search(
-        self, table: str, node: textquery.Node, *, limit: int | None, as_of: int, scored: bool
+        self,
+        table: str,
+        node: textquery.Node,
+        *,
+        limit: int | None,
+        as_of: int,
+        scored: bool,
+        within: Within = ANYTHING,
+        positions: Ids | None = None,
     ) -> Hits:
-        """Returns the hits at positions up to `as_of`: all, or the first `limit` of them."""
-        with reading(table):
-            return self._tables[table].search(node, limit, as_of, scored=scored)
+        """Returns the hits at positions up to `as_of`: all, or the first `limit` of them.
 
-    def count(self, table: str, node: textquery.Node, as_of: int | None = None) -> int:
+        They are those `within` something, and of these commits alone where there are `positions`.
+        """
+        with reading(table):
+            return self._tables[table].search(node, limit, as_of, within, positions, scored=scored)
+
+    def count(
+        self,
+        table: str,
+        node: textquery.Node,
+        as_of: int | None = None,
+        within: Within = ANYTHING,
+    ) -> int:
         """Returns the number of hits at positions up to `as_of`."""
         with reading(table):
-            return self._tables[table].count(node, self.checkpoint if as_of is None else as_of)
+            until = self.checkpoint if as_of is None else as_of
+            return self._tables[table].count(node, until, within)
+
+    def estimate(self, table: str, fact: Fact) -> int:
+        """Returns of how many documents a fact holds, those after the snapshot among them."""
+        with reading(table):
+            return self._tables[table].estimate(fact)
 
     def documents(self, table: str) -> int:
         """Returns the number of documents."""
@@ -135,6 +166,7 @@ class _TableSearch:
 
     def __init__(self, part: TextPart, pinned: Pinned, expansions: int) -> None:
         self.checkpoint = pinned.checkpoint
+        self._table = part.table
         self._schema = part.schema
         self._searcher = searcher = pinned.searcher
         self.documents = searcher.num_docs
@@ -146,6 +178,7 @@ class _TableSearch:
             expansions,
         )
         self._plans: dict[tuple[textquery.Node, bool], Planned | None] = {}
+        self._counts: dict[Fact, int] = {}
 
     def plan(self, node: textquery.Node, *, scored: bool) -> Planned | None:
         key = node, scored
@@ -159,36 +192,98 @@ class _TableSearch:
         plans[key] = planned
         return planned
 
-    def _query(self, node: textquery.Node, as_of: int, *, scored: bool) -> tantivy.Query:
+    def _query(
+        self,
+        node: textquery.Node,
+        as_of: int,
+        within: Within,
+        positions: Ids | None = None,
+        *,
+        scored: bool,
+    ) -> tantivy.Query:
+        queries = [self._served(node, scored=scored)]
+        narrower = [self._fact(fact) for fact in within.facts]
+        if within.node is not None:
+            narrower.append(self._served(within.node, scored=False))
+        if as_of < self.checkpoint:
+            narrower.append(self._range("position", None, as_of))
+        if positions is not None and len(positions) <= _LOOKED_UP:
+            narrower.append(
+                Query.boolean_query(
+                    [(Occur.Should, self._number("position", int(p))) for p in positions]
+                )
+            )
+        if not narrower:
+            return queries[0]
+        queries += [Query.const_score_query(query, 0.0) for query in narrower]
+        return Query.boolean_query([(Occur.Must, query) for query in queries])
+
+    def _served(self, node: textquery.Node, *, scored: bool) -> tantivy.Query:
         planned = self.plan(node, scored=scored)
         if planned is None:
             raise QueryError("not_indexed", "the text index does not serve this predicate")
-        if as_of >= self.checkpoint:
-            return planned.query
-        before = tantivy.Query.range_query(
-            self._schema, "position", tantivy.FieldType.Unsigned, None, as_of
-        )
-        return tantivy.Query.boolean_query(
-            [
-                (tantivy.Occur.Must, planned.query),
-                (tantivy.Occur.Must, tantivy.Query.const_score_query(before, 0.0)),
-            ]
-        )
+        return planned.query
 
-    def count(self, node: textquery.Node, as_of: int) -> int:
-        return self._count(self._query(node, as_of, scored=False))
+    def _number(self, field: str, value: int) -> tantivy.Query:
+        return Query.term_query(self._schema, field, value, "basic")
+
+    def _range(self, field: str, low: int | None, high: int | None) -> tantivy.Query:
+        if low is not None and high is not None and low > high:
+            return Query.empty_query()
+        if field == "position":
+            if (high is not None and high < 0) or (low is not None and low >= _NUMBERS):
+                return Query.empty_query()
+            ends = (
+                low if low is None else max(low, 0),
+                high if high is None else min(high, _NUMBERS),
+            )
+            return Query.range_query(self._schema, field, tantivy.FieldType.Unsigned, *ends)
+        return Query.range_query(self._schema, field, tantivy.FieldType.Integer, low, high)
+
+    def _fact(self, fact: Fact) -> tantivy.Query:
+        if not isinstance(fact, OneOf):
+            return self._range(fact.field, fact.low, fact.high)
+        marks = [m for v in fact.values if (m := facts.term(fact.field, v)) is not None]
+        if len(marks) == 1:
+            return Query.term_query(self._schema, "mark", marks[0], "basic")
+        return Query.term_set_query(self._schema, "mark", marks) if marks else Query.empty_query()
+
+    def estimate(self, fact: Fact) -> int:
+        if isinstance(fact, OneOf):
+            marks = (facts.term(fact.field, v) for v in fact.values)
+            return sum(int(self._searcher.doc_freq("mark", m)) for m in marks if m is not None)
+        if fact not in self._counts:
+            if len(self._counts) >= _CACHED_PLANS:
+                self._counts = {}
+            self._counts[fact] = self._count(self._fact(fact))
+        return self._counts[fact]
+
+    def count(self, node: textquery.Node, as_of: int, within: Within) -> int:
+        return self._count(self._query(node, as_of, within, scored=False))
 
     def _count(self, query: tantivy.Query) -> int:
         # The stubs of tantivy lack it.
         return int(self._searcher.search(query, 1, count=True).count)  # type: ignore[attr-defined]
 
-    def search(self, node: textquery.Node, limit: int | None, as_of: int, *, scored: bool) -> Hits:
+    def search(
+        self,
+        node: textquery.Node,
+        limit: int | None,
+        as_of: int,
+        within: Within,
+        positions: Ids | None,
+        *,
+        scored: bool,
+    ) -> Hits:
         if limit is not None and limit <= 0:
             nothing = np.empty(0, np.uint64)
             return Hits(nothing, np.empty(0, np.float32) if scored else None)
-        query = self._query(node, as_of, scored=scored)
+        query = self._query(node, as_of, within, positions, scored=scored)
         if not scored:
             found = self._all_keys(query, node) if limit is None else self._keys(query, limit)
+            if positions is not None and len(positions) > _LOOKED_UP:
+                owners = found if self._table == "commits" else found >> np.uint64(CHANGE_BITS)
+                found = found[np.isin(owners, positions)]
             return Hits(found, None)
         if limit is None:
             ids, scores, addresses = self._top(query, max(1, self._count(query)))

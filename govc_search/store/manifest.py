@@ -23,7 +23,7 @@ __all__ = ["FORMATS", "DataDirectory", "Holder", "holder"]
 # What this release writes. A part with a later number is refused; a view with an earlier one is
 # built anew.
 FORMATS: Final[Mapping[str, int]] = MappingProxyType(
-    {"directory": 1, "log": log.FORMAT, "table": 3, "text": 2}
+    {"directory": 1, "log": log.FORMAT, "table": 3, "text": 3}
 )
 
 _MANIFEST: Final = "manifest.json"

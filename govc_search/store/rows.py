@@ -18,11 +18,13 @@ from govc_search.store.patch_id import patch_ids
 __all__ = [
     "RefRows",
     "commit_rows",
+    "counts",
     "decode",
     "last_amendments",
     "ref_rows",
     "repository_row",
     "split_message",
+    "timestamps",
     "transcoded",
 ]
 
@@ -114,19 +116,11 @@ def commit_rows(batch: pa.RecordBatch, positions: UInts) -> dict[str, pa.Table]:
     columns = {name: batch.column(name) for name in batch.schema.names}
     hashes, repos = columns["hash"], columns["repo"]
     read = columns["changes"]
-    counted = pc.equal(columns["depth"], "full").to_numpy(zero_copy_only=False)
-    unread = read.is_null().to_numpy(zero_copy_only=False)
     sizes = pc.fill_null(pc.list_value_length(read), 0).to_numpy().astype(np.int64)
     change = read.flatten()
-    commits = _commits(columns, positions)
-    commits["files_changed"] = pa.array(sizes.astype(np.uint32), mask=unread)
-    # Binary files have no lines to count; where others have none, they were not read.
-    missing = pc.and_not(change.field("insertions").is_null(), change.field("is_binary"))
-    uncounted = unread | ~counted | (_sums(missing, sizes) > 0)
-    for name in ("insertions", "deletions"):
-        commits[name] = pa.array(_sums(pc.fill_null(change.field(name), 0), sizes), mask=uncounted)
-    whole = ~uncounted & columns["incomplete"].is_null().to_numpy(zero_copy_only=False)
-    commits["patch_id"] = patch_ids(change, sizes, whole)
+    commits = _commits(columns, positions) | counts(batch)
+    whole = pc.and_(commits["insertions"].is_valid(), columns["incomplete"].is_null())
+    commits["patch_id"] = patch_ids(change, sizes, whole.to_numpy(zero_copy_only=False))
     of = np.repeat(np.arange(len(sizes)), sizes)
     ids = positions[of] << np.uint64(CHANGE_BITS) | _ordinals(sizes).astype(np.uint64)
     return {
@@ -136,6 +130,22 @@ def commit_rows(batch: pa.RecordBatch, positions: UInts) -> dict[str, pa.Table]:
         "hunks": _hunks(change.field("hunks"), ids),
         "trailers": _trailers(columns["trailers"], positions, repos, hashes),
     }
+
+
+def counts(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    """Returns files_changed, insertions and deletions of each commit, null where not read."""
+    read = batch.column("changes")
+    counted = pc.equal(batch.column("depth"), "full").to_numpy(zero_copy_only=False)
+    unread = read.is_null().to_numpy(zero_copy_only=False)
+    sizes = pc.fill_null(pc.list_value_length(read), 0).to_numpy().astype(np.int64)
+    change = read.flatten()
+    found = {"files_changed": pa.array(sizes.astype(np.uint32), mask=unread)}
+    # Binary files have no lines to count; where others have none, they were not read.
+    missing = pc.and_not(change.field("insertions").is_null(), change.field("is_binary"))
+    uncounted = unread | ~counted | (_sums(missing, sizes) > 0)
+    for name in ("insertions", "deletions"):
+        found[name] = pa.array(_sums(pc.fill_null(change.field(name), 0), sizes), mask=uncounted)
+    return found
 
 
 _COMMITS: Final = (
@@ -163,7 +173,7 @@ def _commits(columns: Mapping[str, pa.Array], positions: UInts) -> dict[str, pa.
     for who in ("author", "committer"):
         rows[who] = decode(columns[who])
         rows[f"{who}_email"] = decode(columns[f"{who}_email"])
-        rows[f"{who}_date"] = _timestamps(columns[f"{who}_time"])
+        rows[f"{who}_date"] = timestamps(columns[f"{who}_time"])
     rows["indexed_at"] = columns["indexed_at"].cast(pa.timestamp("us"))
     return rows
 
@@ -289,7 +299,7 @@ def ref_rows(batch: pa.RecordBatch, first: int) -> RefRows:
             "object_type": batch.column("object_type"),
             "tagger": decode(batch.column("tagger")),
             "tagger_email": decode(batch.column("tagger_email")),
-            "tagged_at": _timestamps(batch.column("tagger_time")),
+            "tagged_at": timestamps(batch.column("tagger_time")),
             "tagger_tz": batch.column("tagger_tz"),
             "message": decode(batch.column("message")),
             "from_position": positions,
@@ -336,7 +346,8 @@ def _ordinals(sizes: Ints) -> Ints:
     return ordinals
 
 
-def _timestamps(seconds: pa.Array) -> pa.Array:
+def timestamps(seconds: pa.Array) -> pa.Array:
+    """Returns moments from seconds since 1970, null outside years 1 to 9999."""
     values = pc.fill_null(seconds, _SECONDS_MIN - 1).to_numpy()
     outside = (values < _SECONDS_MIN) | (values > _SECONDS_MAX)
     micros = np.where(outside, 0, values) * 1_000_000
