@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from govc_search.errors import DeadlineError
 from govc_search.gaps import Gaps
 from govc_search.ql.plan import Plan
 from govc_search.ql.protocols import Graph, Table, Text, Trees
+from govc_search.ql.watchdog import WATCHDOG
 from govc_search.settings import Settings
 
 __all__ = ["Deadline", "Params", "Run", "Snapshot"]
@@ -79,25 +79,13 @@ class Deadline:
     def watched(self, stop: Callable[[], None]) -> Iterator[None]:
         """Calls `stop` from another thread when time is up; raises DeadlineError if it is."""
         self.check()
-        ended = threading.Event()
-
-        def watch() -> None:
-            while not ended.wait(self._next_look()):
-                if self._paused is None and self.is_over:
-                    stop()
-                    return
-
-        thread = threading.Thread(target=watch, name="deadline", daemon=True)
-        thread.start()
-        try:
+        with WATCHDOG.stopping(self._next_look, stop):
             yield
-        finally:
-            ended.set()
-            # A thread that ends after the interpreter keeps the database's library from ending.
-            thread.join()
 
     def _next_look(self) -> float:
-        return max(self.remaining, 0.0 if self._paused is None else _AGAIN_SECONDS)
+        if self._paused is not None:
+            return max(self.remaining, _AGAIN_SECONDS)
+        return self.remaining
 
     def check(self) -> None:
         """Raises DeadlineError once time is up, or who asked wants no answer any more."""
