@@ -54,6 +54,8 @@ class Statement:
     graph_functions: tuple[GraphFunction, ...] = ()
     # The expressions that say so where they fail, by their numbers.
     sites: list[bound.Apply | bound.Subquery] = field(default_factory=list)
+    # Searches whose only hit is a parameter of that name.
+    singles: tuple[str, ...] = ()
 
 
 def compile_plan(
@@ -70,9 +72,10 @@ def compile_plan(
         parameters["as_of"] = as_of
     if "$now" in sql:
         parameters["now"] = now
+    singles = tuple(scan.name for scan in plan.text_scans if f"${scan.name} " in sql)
     lookups = tuple(name for name in catalog.LOOKUPS if f" JOIN {name} " in sql)
     called = tuple(f for f in plan.functions.values() if f.scan is None)
-    return Statement(sql, parameters, compiler.functions, lookups, called, compiler.sites)
+    return Statement(sql, parameters, compiler.functions, lookups, called, compiler.sites, singles)
 
 
 def _quote(name: str) -> str:
@@ -213,7 +216,8 @@ class _Compiler:
         if select.distinct_on:
             distinct += f"ON ({', '.join(self.order_key(bound.OrderKey(e, False, None)) for e in select.distinct_on)}) "
         tail = ""
-        where = [sql for e in select.where if (sql := self.condition(e, select.from_))]
+        asked = (e for e in select.where if e not in self.plan.answered)
+        where = [sql for e in asked if (sql := self.condition(e, select.from_))]
         if where:
             tail += " WHERE " + " AND ".join(where)
         having: list[str] = []
@@ -335,7 +339,8 @@ class _Compiler:
         if where:
             sql += " WHERE " + " AND ".join(where)
         narrowed = self.plan.narrowed.get(scan)
-        if narrowed is not None and narrowed.scan is not None:
+        hits = narrowed and narrowed.scan
+        if isinstance(hits, TextScan) and hits.node != textquery.And(()):
             # A fence: no condition is to be asked of rows that are no candidates.
             sql += " OFFSET 0"
         if table.tree:
@@ -354,8 +359,14 @@ class _Compiler:
         narrowed = self.plan.narrowed.get(scan)
         if narrowed is not None and isinstance(narrowed.scan, TextScan):
             unseen = False
-            if _take(narrowed.scan, used, "m"):
+            # A join with the scores is one with the hits.
+            if scan in self.plan.joined and "_score" in used:
+                pass
+            elif _take(narrowed.scan, used, "m"):
                 joins.append(f"JOIN {narrowed.scan.name} m ON m.id = {scan.table.key}")
+            elif narrowed.scan.is_single:
+                # Seen by DuckDB before it reads anything, unlike what a relation holds.
+                where.append(f"{scan.table.key} = CAST(${narrowed.scan.name} AS UBIGINT)")
             else:
                 where.append(f"{scan.table.key} IN (SELECT id FROM {narrowed.scan.name})")
         score = self.plan.scores.get(scan)
@@ -535,7 +546,12 @@ class _Compiler:
         if access.scan is None:
             return self.predicate(expr.scan, self.scanned(expr))
         assert expr.scan is not None
-        if self.plan.joined.get(expr.scan) == expr:
+        narrowed = self.plan.narrowed.get(expr.scan)
+        if narrowed is not None and narrowed.scan == access.scan:
+            # The scan reads these rows alone.
+            exact = access.exactness is Exactness.EXACT
+            return self.predicate(expr.scan, "TRUE" if exact else self.scanned(expr))
+        if expr in self.plan.joined.get(expr.scan, ()):
             # The join with the scores keeps just the rows that match.
             self._score(bound.Score(expr.scan))
             return "TRUE"

@@ -19,14 +19,15 @@ from govc_search.ql.describe import described, lines
 from govc_search.ql.dress import dress, types
 from govc_search.ql.explain import explain
 from govc_search.ql.graph_reads import read_graph
+from govc_search.ql.page import dressed, positions_of
 from govc_search.ql.page import page as show_page
 from govc_search.ql.parser import parse
-from govc_search.ql.plan import Plan, TreeScan
+from govc_search.ql.plan import Plan, TextScan, TopK, TreeScan
 from govc_search.ql.planner import plan as make_plan
 from govc_search.ql.result import Result, ResultColumn, Stream
 from govc_search.ql.run import Deadline, Params, Run, Snapshot
 from govc_search.ql.statement import Rows, Shown, read
-from govc_search.ql.text_reads import corrected, hits_of, search
+from govc_search.ql.text_reads import corrected, hits_of, more_hits, search
 from govc_search.ql.trees import TreeReading
 
 __all__ = ["Snapshot", "answered", "begun", "parsed", "placed", "planned", "run", "stream"]
@@ -191,10 +192,39 @@ def _several_repositories(snapshot: Snapshot) -> bool:
 
 def _execute(plan: Plan, own: Run, *, whole: bool) -> Rows | Shown:
     """Returns the rows of a plan: those that the text index shows, or those of its statement."""
-    if plan.page is not None:
+    if plan.count is not None:
+        return Shown(_count(plan.count, own))
+    if plan.page is not None and plan.page.exact:
         return Shown(_page(plan, own))
-    _read_indexes(plan, own)
+    all_hits = _read_indexes(plan, own)
+    if plan.top_k is not None and not plan.top_k.exact:
+        return Shown(_widened(plan, plan.top_k, own, all_hits=all_hits))
     return Rows(plan, own, whole=whole)
+
+
+def _count(scan: TextScan, own: Run) -> pa.Table:
+    text = own.snapshot.text
+    assert text is not None
+    own.deadline.check()
+    with own.timed(scan.name):
+        number = text.count(scan.table, scan.node, own.snapshot.as_of, scan.within)
+    own.counts[scan.name] = number
+    own.warnings += corrected(scan, text)
+    return pa.table({"c0": pa.array([number], pa.int64())})
+
+
+def _widened(plan: Plan, top: TopK, own: Run, *, all_hits: bool) -> pa.Table:
+    """Returns the first rows, of more and more hits until enough meet all conditions."""
+    text = own.snapshot.text
+    assert text is not None
+    asked = plan if plan.page is None else replace(plan, query=positions_of(plan))
+    while True:
+        rows = read(asked, own)
+        if all_hits or rows.num_rows >= (plan.query.limit or 0):
+            break
+        limit = more_hits(top, own.counts[top.scan.name], rows.num_rows)
+        all_hits = _search(replace(top.scan, limit=limit), plan, own)
+    return rows if plan.page is None else dressed(plan, text, rows, own.snapshot.as_of)
 
 
 def _page(plan: Plan, own: Run) -> pa.Table:
@@ -203,22 +233,38 @@ def _page(plan: Plan, own: Run) -> pa.Table:
     assert text is not None
     scan = plan.page.scan
     with own.timed(scan.name):
-        hits = hits_of(scan, plan, text, own.snapshot.as_of, own.deadline.check)
+        hits, _, _ = hits_of(scan, plan, text, own.snapshot.as_of, own.deadline.check)
     own.counts[scan.name] = len(hits.ids)
     own.warnings += corrected(scan, text)
     return show_page(plan, text, hits)
 
 
-def _read_indexes(plan: Plan, own: Run) -> None:
-    """Asks text index, graph and trees for the relations that the statement needs."""
+def _search(scan: TextScan, plan: Plan, own: Run) -> bool:
+    """Reads the relation of a search, and returns whether it has all hits."""
+    text = own.snapshot.text
+    assert text is not None
+    before = own.times.get(scan.name, 0.0)
+    with own.timed(scan.name):
+        found, whole = search(
+            scan, plan, text, own.snapshot.as_of, own.relations, own.deadline.check
+        )
+    own.times[scan.name] += before
+    own.relations[scan.name] = found
+    own.counts[scan.name] = found.num_rows
+    return whole
+
+
+def _read_indexes(plan: Plan, own: Run) -> bool:
+    """Asks text index, graph and trees for the relations that the statement needs.
+
+    Returns whether these hold all hits of the search that ranks.
+    """
+    all_hits = True
     for scan in plan.text_scans:
-        text = own.snapshot.text
-        assert text is not None
-        with own.timed(scan.name):
-            found = search(scan, plan, text, own.snapshot.as_of, own.deadline.check)
-        own.relations[scan.name] = found
-        own.counts[scan.name] = found.num_rows
-        own.warnings += corrected(scan, text)
+        whole = _search(scan, plan, own)
+        all_hits = all_hits and (whole or plan.top_k is None or scan != plan.top_k.scan)
+        assert own.snapshot.text is not None
+        own.warnings += corrected(scan, own.snapshot.text)
     graph = read_graph(
         plan,
         own.snapshot.graph,
@@ -234,6 +280,7 @@ def _read_indexes(plan: Plan, own: Run) -> None:
         with own.timed(tree.name):
             own.relations |= _tree(tree, plan, own)
         own.counts[tree.name] = own.relations[tree.name].num_rows
+    return all_hits
 
 
 def _tree(tree: TreeScan, plan: Plan, own: Run) -> dict[str, pa.Table]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from govc_search import catalog, textquery
+from govc_search.facts import Fact, OneOf
 from govc_search.ql import bound
 from govc_search.ql.plan import (
     Exactness,
@@ -33,8 +34,15 @@ def explain(
     def line(text: str) -> None:
         out.append("  " * depth + text)
 
+    if plan.count is not None:
+        line(f"count of {plan.count.name} by the index")
+        depth += 1
+    if plan.page is not None and plan.top_k is None:
+        line(f"rows of {plan.page.scan.name} by the index")
+        depth += 1
     if plan.top_k is not None:
-        line(f"top-k by score: {plan.top_k.rows} rows from {plan.top_k.scan.name}")
+        more = "" if plan.top_k.exact else ", more of it until there are enough"
+        line(f"top-k by score: {plan.top_k.rows} rows from {plan.top_k.scan.name}{more}")
         depth += 1
     elif query.limit is not None or query.offset:
         line(f"limit {query.limit if query.limit is not None else 'all'} offset {query.offset}")
@@ -53,11 +61,15 @@ def explain(
     for scan in (*accesses, *(s for s in plan.scores.values() if s not in accesses)):
         suffix = _measured(scan.name, rows, times)
         if isinstance(scan, TextScan):
-            k = f", first {scan.limit}" if scan.limit is not None else ""
-            scored = ", scored" if scan.scored else ""
+            all_of_it = plan.page is not None and plan.top_k is None
+            k = f", first {scan.limit}" if scan.limit is not None and not all_of_it else ""
+            scored = ", scored" if scan.scored and not all_of_it else ""
             lines = ", then checked by their lines" if scan.lines is not None else ""
+            most = "at most" if scan.among is None else "about"
+            among = f" in commits of {scan.among.name}" if scan.among is not None else ""
             out.append(
-                f"{scan.name} = text index {scan.table}: {_query(scan.node)} (at most {scan.estimate}{scored}{k}{lines}){suffix}"
+                f"{scan.name} = text index {scan.table}: {_search(scan)}{among}"
+                f" ({most} {scan.estimate}{scored}{k}{lines}){suffix}"
             )
         else:
             out.append(f"{scan.name} = commit graph: {scan.kind} {scan.revision!r}{suffix}")
@@ -234,6 +246,36 @@ def _predicate(expr: bound.Expr, plan: Plan) -> str:
         case bound.Negation():
             return f"NOT {_predicate(expr.operand, plan)}"
     return _short(expr)
+
+
+def _search(scan: TextScan) -> str:
+    within = scan.within
+    parts = [] if scan.node == textquery.And(()) else [_query(scan.node)]
+    parts += [] if within.node is None else [f"within {_query(within.node)}"]
+    return " AND ".join([*parts, *map(_fact, within.facts)]) or "all"
+
+
+def _fact(fact: Fact) -> str:
+    if isinstance(fact, OneOf):
+        shown = ", ".join(map(repr, fact.values))
+        return f"{fact.field} = {shown}" if len(fact.values) == 1 else f"{fact.field} in ({shown})"
+    low, high = (_end(fact.field, end) for end in (fact.low, fact.high))
+    if fact.low == fact.high:
+        return f"{fact.field} = {low}"
+    ends = [
+        f"{low} <= " if fact.low is not None else "",
+        f" <= {high}" if fact.high is not None else "",
+    ]
+    return f"{ends[0]}{fact.field}{ends[1]}"
+
+
+def _end(field: str, end: int | None) -> str:
+    if end is None or not field.endswith("_date"):
+        return str(end)
+    try:
+        return str(datetime(1970, 1, 1) + timedelta(seconds=end))
+    except OverflowError:
+        return f"{end} s"
 
 
 def _query(node: textquery.Node) -> str:

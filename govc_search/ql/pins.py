@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from govc_search.ql import bound
 
-__all__ = ["of_refs", "pinned"]
+__all__ = ["alike", "of_refs", "pinned"]
 
 _SAME = "({0} = {1})"
 # Conditions on their first operand that are not true of NULL.
@@ -36,6 +36,13 @@ def pinned(select: bound.BoundSelect, column: str = "repo") -> dict[bound.Scan, 
             if a in found:
                 found[b] = found.get(b, found[a]) & found[a]
     return found
+
+
+def alike(select: bound.BoundSelect) -> list[tuple[bound.Scan, bound.Scan]]:
+    """Returns the pairs of tables, either way, whose rows in a result row are of one commit."""
+    conjuncts = (*select.where, *_joining(select.from_))
+    pairs = list(_joined(conjuncts, ("position",)))
+    return [*pairs, *((b, a) for a, b in pairs)]
 
 
 def of_refs(
@@ -118,7 +125,7 @@ def _pin(expr: bound.Expr, name: str = "repo") -> tuple[bound.Scan, frozenset[st
             sql == _SAME or sql.startswith("({0} IN (")
         ):
             texts = [n.value for n in names if isinstance(n, bound.Constant)]
-            if len(texts) == len(names):
+            if names and len(texts) == len(names):
                 return scan, frozenset(t for t in texts if isinstance(t, str))
         case bound.Apply(sql, (bound.Constant() as value, bound.Column() as column)) if (
             sql == _SAME
@@ -128,7 +135,7 @@ def _pin(expr: bound.Expr, name: str = "repo") -> tuple[bound.Scan, frozenset[st
 
 
 def _joined(
-    conjuncts: Iterable[bound.Expr], by: tuple[str, str]
+    conjuncts: Iterable[bound.Expr], by: tuple[str, ...]
 ) -> Iterator[tuple[bound.Scan, bound.Scan]]:
     """Yields the pairs of tables whose rows in one result row are alike in one of these columns."""
     for expr in conjuncts:

@@ -7,6 +7,7 @@ from enum import Enum
 
 from govc_search import textquery
 from govc_search.errors import Span
+from govc_search.facts import ANYTHING, Within
 from govc_search.ql import bound
 
 __all__ = [
@@ -44,8 +45,17 @@ class TextScan:
     limit: int | None = None
     # Hits are changes, kept only if a line of theirs matches.
     lines: LineTest | None = None
+    # What else hits must meet, without a part in their scores.
+    within: Within = ANYTHING
+    # Hits belong to the commits that this search finds.
+    among: TextScan | None = None
     # Hits are commits, and bring these of their columns: message, subject (only where scored).
     brings: tuple[str, ...] = ()
+
+    @property
+    def is_single(self) -> bool:
+        """Returns whether there is one hit at most, which a statement can take as a parameter."""
+        return self.estimate <= 1 and not self.brings and not self.scored and self.lines is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +138,14 @@ class LineFilter:
 
 @dataclass(frozen=True, slots=True)
 class TopK:
-    """The first rows by score alone: the index finds them, the table only dresses them."""
+    """The first rows by score: the index finds them, the table only dresses them.
+
+    Unless `exact` some hits are no rows, and more of them are read until there are enough.
+    """
 
     scan: TextScan
     rows: int
+    exact: bool
 
 
 @dataclass(slots=True)
@@ -142,7 +156,7 @@ class Plan:
     accesses: dict[bound.Predicate | LineFilter, Access] = field(default_factory=dict)
     scores: dict[bound.Scan, TextScan] = field(default_factory=dict)
     # Predicates that hold for every row of their scan, because its scores are joined to it.
-    joined: dict[bound.Scan, bound.TextMatch] = field(default_factory=dict)
+    joined: dict[bound.Scan, frozenset[bound.Expr]] = field(default_factory=dict)
     line_filters: dict[bound.Scan, tuple[LineFilter, ...]] = field(default_factory=dict)
     # What the conditions on a scan's text leave of its rows, by the words they need.
     narrowed: dict[bound.Scan, Access] = field(default_factory=dict)
@@ -151,15 +165,20 @@ class Plan:
     members: dict[bound.Scan, Members] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     top_k: TopK | None = None
+    # Conditions of the outermost WHERE that the index has answered for all rows it finds.
+    answered: frozenset[bound.Expr] = frozenset()
+    # The search whose hits are just counted, where the query asks for nothing else.
+    count: TextScan | None = None
     # Set where the text index alone can show the first rows, without the table.
     page: TopK | None = None
 
     @property
     def text_scans(self) -> tuple[TextScan, ...]:
-        """Returns the searches of the text index, each once."""
+        """Returns the searches of the text index, each once, those that others need first."""
         accesses = (*self.accesses.values(), *self.narrowed.values())
         scans = [a.scan for a in accesses if isinstance(a.scan, TextScan)]
-        return tuple(dict.fromkeys([*scans, *self.scores.values()]))
+        each = dict.fromkeys([*scans, *self.scores.values()])
+        return tuple(sorted(each, key=lambda scan: scan.among is not None))
 
     @property
     def row_sets(self) -> tuple[RowSet, ...]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from govc_search import textquery
+from govc_search.facts import ANYTHING, Fact, Within
 
 __all__ = ["Batches", "Cursor", "Graph", "Hits", "Served", "Table", "Text", "Tree", "Trees"]
 
@@ -50,16 +51,30 @@ class Text(Protocol):
     def serve(self, table: str, node: textquery.Node) -> Served:
         """Returns how the index serves a query; raises QueryError where it widens too far."""
 
-    def count(self, table: str, node: textquery.Node, as_of: int) -> int:
+    def count(self, table: str, node: textquery.Node, as_of: int, within: Within = ANYTHING) -> int:
         """Returns the number of hits at positions up to `as_of`."""
+
+    def estimate(self, table: str, fact: Fact) -> int:
+        """Returns of how many documents a fact holds, those after the snapshot among them."""
 
     def documents(self, table: str) -> int:
         """Returns how many commits or changes there are."""
 
     def search(
-        self, table: str, node: textquery.Node, *, limit: int | None, as_of: int, scored: bool
+        self,
+        table: str,
+        node: textquery.Node,
+        *,
+        limit: int | None,
+        as_of: int,
+        scored: bool,
+        within: Within = ANYTHING,
+        positions: Ids | None = None,
     ) -> Hits:
-        """Returns the hits, all or the first `limit`: by falling score then key, or by key."""
+        """Returns the hits, all or the first `limit`: by falling score then key, or by key.
+
+        They are those `within` something, and of these commits alone where there are `positions`.
+        """
 
     def corrections(self, table: str, node: textquery.Node) -> Mapping[str, Sequence[str]]:
         """Returns, for each fuzzy word that occurs nowhere, the words found in its place."""

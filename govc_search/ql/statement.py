@@ -106,6 +106,10 @@ class Rows:
         statement = compile_plan(self._plan, self._run.snapshot.as_of, self._run.now, self._checks)
         self._sites = statement.sites
         sql = self._statement.enter_context(_registered(statement, self._run))
+        for name in statement.singles:
+            ids = self._run.relations[name].column("id").to_pylist()
+            # No position is 0.
+            statement.parameters[name] = ids[0] if ids else 0
         lookups = {name: catalog.LOOKUPS[name]() for name in statement.lookups}
         relations = {**self._run.relations, **lookups}
         batches = self._cursor.stream(
