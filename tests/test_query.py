@@ -549,6 +549,41 @@ def test_every_column_of_every_table_can_be_read(engine: Engine) -> None:
         assert not empty, f"{table.name}: {empty}"
 
 
+_LINE_ROWS = "SELECT l.change_id, l.hunk, l.sign, l.old_line, l.new_line, l.text FROM {0} WHERE {1} ORDER BY ALL"
+_EVERY_LINE = "(SELECT * FROM lines) l"
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "l.path GLOB '*.c'",
+        "l.sign > 0 AND l.path ~ 'net|drivers'",
+        "l.old_line > 1",
+        "l.new_line IS NULL AND l.repo = 'demo'",
+        "l.text ~ '(return|static)' AND l.hunk = 0",
+        "l.text !~ '(return|static)'",
+        "(l.sign * l.hunk = 1 OR l.path LIKE '%.h')",
+        "coalesce(l.old_line, l.new_line) = 1 AND l.sign < 0",
+    ],
+)
+def test_conditions_on_lines_are_the_same_before_and_after_a_join(
+    engine: Engine, condition: str
+) -> None:
+    joined = "{} JOIN commits c ON c.position = l.position"
+    before = rows_of(engine, _LINE_ROWS.format(joined.format("lines l"), condition))
+    assert before
+    assert before == rows_of(engine, _LINE_ROWS.format(joined.format(_EVERY_LINE), condition))
+
+
+def test_conditions_on_lines_that_are_not_there_are_asked_after_the_join(engine: Engine) -> None:
+    without = "SELECT c.hash FROM commits c LEFT JOIN lines l ON l.position = c.position"
+    assert sorted(rows_of(engine, f"{without} WHERE l.path IS NULL")) == sorted(
+        rows_of(
+            engine, "SELECT hash FROM commits WHERE position NOT IN (SELECT position FROM lines)"
+        )
+    )
+
+
 def test_recursion_is_never_what_ends_a_query(engine: Engine) -> None:
     """As in a server or notebook, much of the stack may be used when a query begins."""
 
