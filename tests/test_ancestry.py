@@ -152,6 +152,13 @@ def test_first_tags_are_grouped_and_joined(place: Place) -> None:
     # In a sub-query without a repository all that hold the commit are asked.
     bare = rows(place.engine, "SELECT h, FIRST_TAG(h) FROM (SELECT hash AS h FROM commits) AS s")
     assert dict(rows(place.engine, "SELECT hash, FIRST_TAG(hash) FROM commits")) == dict(bare)
+    # Where a join found no row, the repository is that of the other side.
+    either = rows(
+        place.engine,
+        "SELECT b.hash, FIRST_TAG(coalesce(a.hash, b.hash)) FROM commits a"
+        " RIGHT JOIN commits b ON a.position = b.position AND a.is_merge WHERE b.repo = 'tangle'",
+    )
+    assert dict(either) == reference(place)
 
 
 def test_what_a_ref_reaches(place: Place) -> None:

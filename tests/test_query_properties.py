@@ -344,6 +344,7 @@ SHAPES = [
     # Windows
     "SELECT c.position, row_number() OVER (PARTITION BY {c} ORDER BY {ORDER}), lag(c.position) OVER w, count(*) FILTER (WHERE {c2}) OVER w FROM commits c WINDOW w AS (ORDER BY {ORDER})",
     "SELECT c.position, sum(c.insertions) OVER (ORDER BY {ORDER} ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING), first_value(c.subject) OVER (ORDER BY {ORDER}) FROM commits c WHERE {c}",
+    "SELECT c.position, last_value(c.subject) OVER w, nth_value(c.subject, 2) OVER w, list(c.position) OVER w, string_agg(c.author, ',') OVER w FROM commits c WHERE {c} WINDOW w AS (ORDER BY {ORDER})",
     "SELECT c.position FROM commits c WHERE {c} QUALIFY rank() OVER (PARTITION BY c.author ORDER BY {ORDER}) = 1 AND ({c2}) IS NOT FALSE",
     # Common tables
     "WITH t AS (SELECT c.position, c.author FROM commits c WHERE {c}) SELECT t.position, u.position FROM t LEFT JOIN t u ON u.author = t.author AND u.position > t.position",

@@ -21,8 +21,10 @@ __all__ = ["ScannedText", "Statement", "compile_plan"]
 
 # Aggregates that show the order of their rows.
 _IN_ORDER = ("list(", "string_agg(", "first(", "last(", "any_value(")
-# Windows functions whose results differ between rows that their order does not tell apart.
-_PLACES = ("row_number(", "ntile(", "lag(", "lead(", "first_value(")
+# Window functions whose results differ between rows that their order does not tell apart.
+_PLACES = ("row_number(", "ntile(", "lag(", "lead(")
+# Those that pick a row of the frame, of which some may be equal in the order.
+_PICKS = ("first_value(", "last_value(", "nth_value(")
 _OCCURRENCES = "((length({0}) - length(replace({0}, {1}, ''))) / length({1}))"
 
 # A base column of a scan, as its conditions name it.
@@ -481,12 +483,14 @@ class _Compiler:
     def _negation(self, expr: bound.Negation) -> str:
         return f"(NOT {self.expr(expr.operand)})"
 
-    def _aggregate(self, expr: bound.Aggregate, *, over: bool = False) -> str:
+    def _aggregate(self, expr: bound.Aggregate, order: Sequence[str] = ()) -> str:
+        """Writes an aggregate; `order` is that of the window it is asked over."""
         args = [self.expr(a) for a in expr.args]
         keys = [self.order_key(k) for k in expr.order]
-        if expr.sql.startswith(_IN_ORDER) and not over:
+        if expr.sql.startswith(_IN_ORDER):
             # Its items are those of every other run, in the same order.
-            keys += args[:1] if expr.distinct else self.row_keys(self.selects[-1].from_)
+            rows = self.row_keys(self.selects[-1].from_)
+            keys += args[:1] if expr.distinct else [*order, *rows]
         if expr.distinct and args:
             args[0] = f"DISTINCT {args[0]}"
         if keys and args:
@@ -513,11 +517,14 @@ class _Compiler:
                 high = (f"{self.expr(end_value)} " if end_value is not None else "") + end
                 parts.append(f"{unit} BETWEEN {low} AND {high}")
         function = expr.function
-        called = (
-            self._aggregate(function, over=True)
-            if isinstance(function, bound.Aggregate)
-            else self.expr(function)
-        )
+        if isinstance(function, bound.Aggregate):
+            called = self._aggregate(function, keys)
+        else:
+            called = self.expr(function)
+            if isinstance(function, bound.Apply) and function.sql.startswith(_PICKS):
+                ordered = [*keys, *([] if select.is_grouped else self.row_keys(select.from_))]
+                if ordered:
+                    called = f"{called.removesuffix(')')} ORDER BY {', '.join(ordered)})"
         return f"{called} OVER ({' '.join(parts)})"
 
     def _subquery(self, expr: bound.Subquery) -> str:

@@ -123,11 +123,18 @@ class RevisionBinder:
             value = self.x.bind(named.value, scope)
             self.x.want(value, "TEXT", "repo", named.value.span)
             return value
-        for value in values:
-            for node in bound.walk(value, into_queries=False):
-                owner = _owner(node, scope)
-                if owner is not None:
-                    return _repo_of(owner)
+        owners = (
+            _owner(node, scope)
+            for value in values
+            for node in bound.walk(value, into_queries=False)
+        )
+        repos = [r for owner in dict.fromkeys(owners) if owner and (r := _repo_of(owner))]
+        if len(repos) > 1:
+            # An outer join may have left one of them without a row.
+            holes = ", ".join(f"{{{i}}}" for i in range(len(repos)))
+            return bound.Apply(f"coalesce({holes})", tuple(repos), "TEXT")
+        if repos:
+            return repos[0]
         if not all(map(bound.is_constant, values)):
             return None
         having = [r for r in scope.relations if _repo_of(r) is not None]
