@@ -90,6 +90,9 @@ def test_a_session(terminal: Start, home: Path) -> None:
         assert "error[unknown_column]" in shown
         assert "\n  SELECT autor\n         ^^^^^ " in shown
         t.prompt()
+        t.type("SELECT 1\r\\d\r")
+        t.expect("after the ;")
+        t.prompt()
         t.type("SELECT never")
         t.expect("never")
         t.type("\x03")
@@ -308,6 +311,15 @@ def test_every_command_does_something(
     assert ("42" in out) is (command.name not in {"\\q", "\\o"})
 
 
+def test_functions_are_listed_by_a_pattern(piped: Piped) -> None:
+    _, out, err = piped("\\df regexp_e*all\n\\df is_*")
+    assert "regexp_extract_all" in out
+    assert "regexp_replace" not in out
+    assert "is_ancestor" in out
+    assert "isnan" not in out
+    assert "1 function\n" in err
+
+
 def test_plans_before_rows(piped: Piped) -> None:
     text = "\\explain\nSELECT hash FROM commits WHERE MATCH(subject, 'race');\nEXPLAIN SELECT 1;"
     status, out, err = piped(text, "-q", "-F", "csv")
@@ -360,6 +372,8 @@ def test_parameters_reach_the_shell_that_holds_the_directory(terminal: Start, pi
     ("line", "message"),
     [
         ("\\fromat json", "did you mean \\format?"),
+        ("\\x", "one value a line"),
+        ("\\l", "SELECT * FROM repos"),
         ("\\format xml", 'no format "xml"'),
         ("\\format parquet", "\\o FILE.parquet"),
         ("\\timing perhaps", "on or off is expected"),

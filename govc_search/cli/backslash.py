@@ -53,6 +53,13 @@ COMMANDS: Final[tuple[Command, ...]] = (
 _BY_NAME: Final = {c.name: c for c in COMMANDS}
 # Words that people try.
 _WORDS: Final = {"exit": "\\q", "quit": "\\q", "help": "\\?"}
+# What people know from psql and sqlite3.
+_ELSEWHERE: Final = {
+    "\\dt": "did you mean \\d?", "\\dv": "did you mean \\d?", "\\l": "SELECT * FROM repos lists what is indexed",
+    "\\x": "rows that are too wide are shown one value a line", "\\pset": "did you mean \\format?",
+    "\\e": "Up brings the last statement back, in all its lines", "\\copy": "did you mean \\o?", "\\g": "end it with ;",
+    "\\c": "--data DIR chooses the directory", "\\watch": "the shell does not repeat", "\\h": "did you mean \\??",
+}  # fmt: skip
 _SWITCH: Final = ("on", "off")
 
 
@@ -77,7 +84,7 @@ def split(line: str) -> tuple[str, str]:
         raise UsageError(
             "unknown_command",
             f'no command "{name}"',
-            hint=f"did you mean {near[0]}?" if near else "\\? lists them",
+            hint=_ELSEWHERE.get(name) or (f"did you mean {near[0]}?" if near else "\\? lists them"),
         )
     return name, argument.strip()
 

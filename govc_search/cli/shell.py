@@ -239,7 +239,8 @@ class Shell:
         part = argument.rstrip("; ").lower()
         output = self._output()
         found = self._engine.query("SHOW FUNCTIONS").to_arrow()
-        found = found.filter(pc.match_substring(found.column("function"), part))
+        pattern = part.replace("_", "\\_").replace("*", "%") if "*" in part else f"%{part}%"
+        found = found.filter(pc.match_like(found.column("function"), pattern))
         output.table(found)
         self._file = None
         output.say(f"{found.num_rows:,} function{'' if found.num_rows == 1 else 's'}")
@@ -374,7 +375,9 @@ def _is_whole(text: str) -> bool:
     """Returns whether Enter ends what was typed."""
     from govc_search.engine import cut
 
-    return backslash.is_command(text) or not cut(text)[-1].strip()
+    # Whoever wants a command has forgotten the semicolon before it, and hears so.
+    late = text.rpartition("\n")[2].lstrip().startswith("\\") and text.count("'") % 2 == 0
+    return late or backslash.is_command(text) or not cut(text)[-1].strip()
 
 
 def _entries(lines: Iterable[str]) -> Iterator[tuple[int, str]]:

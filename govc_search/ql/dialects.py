@@ -23,6 +23,7 @@ _INSTEAD: Final = tuple(
         (r"", r"similar\b", "write ~ 'regular expression'"),
         (r"\bcollate|", r"collate\b", "order by lower(...) to ignore case"),
         (r"", r"(regexp|rlike)\b|\bregexp", "write ~ 'regular expression'"),
+        (r"", r"\\[a-z?]", "a command of the shell stands on a line of its own, after the ;"),
         (r"", r"@@", "write MATCH(column, 'words')"),
         (r"", r"\$\d", "write ? for a parameter by its place, or $name"),
         (r"", r"[:@][a-z_]\w*", "write $name for a parameter"),
