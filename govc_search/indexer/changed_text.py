@@ -19,12 +19,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from govc_search.errors import StoreError
 from govc_search.fragments import texts_of
 from govc_search.indexer.frames import FrameFile, Frames, Read
 from govc_search.records import CHANGE_BITS
 from govc_search.store.rows import decode
 
-__all__ = ["ChangedText", "lines", "matching"]
+__all__ = ["ChangedText", "hunks", "lines", "matching"]
 
 Ids = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
@@ -117,6 +118,96 @@ def matching(
             finally:
                 pool.shutdown(cancel_futures=True)
     return np.concatenate(found) if found else np.empty(0, np.uint64)
+
+
+def hunks(
+    frames: Frames,
+    ids: Ids,
+    old_lines: Rows,
+    new_lines: Rows,
+    check: Callable[[], None] | None = None,
+) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Returns the removed and the added lines of hunks, null where there is none.
+
+    All hunks of some changes are given, in order: `ids` are those of their changes, and the others
+    say how many lines of these belong to each. `check` is called now and then and may raise.
+    """
+    changes, firsts = np.unique(ids, return_index=True)
+    # As large as may be: threads gain nothing here, and each group costs.
+    groups = frames.groups(changes, len(changes), _GROUP_BYTES) or [changes]
+    edges = np.append(firsts, len(ids))[np.cumsum([0, *map(len, groups)])].tolist()
+    removed, added = [], []
+    for group, first, end in zip(groups, edges, edges[1:], strict=False):
+        if check is not None:
+            check()
+        read = frames.read(group)
+        known, cuts = group[read.rows], np.maximum(read.first, 0).tolist()
+        before = [text[:cut] for text, cut in zip(read.texts, cuts, strict=True)]
+        after = [text[cut:] for text, cut in zip(read.texts, cuts, strict=True)]
+        of = slice(first, end)
+        removed.append(_cut(frames, known, before, read.first, ids[of], old_lines[of]))
+        added.append(_cut(frames, known, after, read.second, ids[of], new_lines[of]))
+    kind = pa.large_string()
+    return pa.chunked_array(removed, kind), pa.chunked_array(added, kind)
+
+
+def _cut(
+    frames: Frames,
+    changes: Ids,
+    texts: Sequence[bytes],
+    sizes: npt.NDArray[np.int32],
+    ids: Ids,
+    lines: Rows,
+) -> pa.LargeStringArray:
+    """Cuts the texts of changes, one side of each, into those of their hunks.
+
+    Texts of size -1 are none. `ids` and `lines` are the changes and the numbers of lines of the
+    hunks, in order.
+    """
+    there = sizes >= 0
+    if not there.all():
+        changes = changes[there]
+        texts = [text for text, size in zip(texts, sizes.tolist(), strict=True) if size >= 0]
+    some = lines > 0
+    data = np.frombuffer(b"\n".join([*texts, b""]), np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
+    # Where the texts end and where the lines do that hunks say they have: the same places.
+    owners, counts = _sums(ids[some], lines[some])
+    stops = np.cumsum(sizes[there].astype(np.int64) + 1) - 1
+    same = np.array_equal(owners, changes) and int(counts.sum()) == len(ends)
+    if not same or not np.array_equal(ends[np.cumsum(counts) - 1], stops):
+        raise _mismatch(frames, changes, texts, owners, counts)
+    # Each hunk's lines are followed by one line end that is not part of them.
+    last = ends[np.cumsum(lines[some]) - 1]
+    kept = np.ones(len(data), np.bool_)
+    kept[last] = False
+    offsets = np.zeros(len(lines) + 1, np.int64)
+    offsets[1:][some] = np.diff(last, prepend=-1) - 1
+    np.cumsum(offsets, out=offsets)
+    return pa.LargeStringArray.from_buffers(
+        len(lines),
+        pa.py_buffer(offsets),
+        pa.py_buffer(data[kept]),
+        pa.array(some).buffers()[1],
+    )
+
+
+def _sums(ids: Ids, lines: Rows) -> tuple[Ids, Rows]:
+    if not len(ids):
+        return ids, lines
+    owners, firsts = np.unique(ids, return_index=True)
+    return owners, np.add.reduceat(lines, firsts)
+
+
+def _mismatch(
+    frames: Frames, changes: Ids, texts: Sequence[bytes], owners: Ids, counts: Rows
+) -> StoreError:
+    held = {c: t.count(b"\n") + 1 for c, t in zip(changes.tolist(), texts, strict=True)}
+    said = dict(zip(owners.tolist(), counts.tolist(), strict=True))
+    wrong = min(c for c in held | said if held.get(c) != said.get(c))
+    return frames.damaged(
+        wrong, f"its hunks have {said.get(wrong, 0)} lines, it has {held.get(wrong, 0)}"
+    )
 
 
 def _matched(frames: Frames, sides: Sequence[str], mode: str, pattern: str, ids: Ids) -> Ids:

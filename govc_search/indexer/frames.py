@@ -201,12 +201,21 @@ class Frames:
         """Returns the ids cut into runs of at most `most`, each of about `most_bytes` of text."""
         if not len(ids) or not len(self._ids):
             return []
-        places = np.searchsorted(self._ids, ids, side="right").astype(np.int64) - 1
-        records = self._records[np.maximum(places, 0)]
-        sizes = np.maximum(records["first"], 0).astype(np.int64) + np.maximum(records["second"], 0)
+        sizes = self._sizes(ids)
         before = np.cumsum(sizes) - sizes
         number = np.maximum(before // most_bytes, np.arange(len(ids)) // most)
         return np.split(ids, np.flatnonzero(np.diff(number)) + 1)
+
+    def size(self, ids: Ids) -> int:
+        """Returns about how many bytes of text the ids have."""
+        return int(self._sizes(ids).sum()) if len(self._ids) else 0
+
+    def _sizes(self, ids: Ids) -> Sizes:
+        places = np.searchsorted(self._ids, ids, side="right").astype(np.int64) - 1
+        records = self._records[np.maximum(places, 0)]
+        sizes: Sizes = np.maximum(records["first"], 0).astype(np.int64)
+        sizes += np.maximum(records["second"], 0)
+        return sizes
 
     def read(self, ids: Ids) -> Read:
         """Returns the texts of those ids that have one; raises StoreError for a damaged one."""
@@ -229,15 +238,16 @@ class Frames:
                 frame = data[start:end]
                 # A frame says itself how much memory it wants.
                 if zstandard.frame_content_size(frame) != size:
-                    raise self._damaged(int(ids[rows[len(texts)]]), "the frame is of another size")
+                    raise self.damaged(int(ids[rows[len(texts)]]), "the frame is of another size")
                 # The header's lowest bits say whether a dictionary is named.
                 decompress = with_dictionary if frame[4] & 3 else plainly
                 texts.append(decompress(frame))
         except zstandard.ZstdError as error:
-            raise self._damaged(int(ids[rows[len(texts)]]), str(error)) from error
+            raise self.damaged(int(ids[rows[len(texts)]]), str(error)) from error
         return Read(rows, texts, first, second)
 
-    def _damaged(self, id_: int, why: str) -> StoreError:
+    def damaged(self, id_: int, why: str) -> StoreError:
+        """Returns the error of a text that is not what it should be."""
         return StoreError(
             "text_damaged",
             f"{self._what} {id_} beside the text index cannot be read: {why}",

@@ -143,6 +143,20 @@ class TextSnapshot:
         """Returns those changes that have a line that matches; see `changed_text.matching`."""
         return changed_text.matching(self.pinned[1].texts, ids, sides, mode, pattern, check)
 
+    def line_bytes(self, ids: Ids) -> int:
+        """Returns about how many bytes the changed lines of changes have."""
+        return self.pinned[1].texts.size(ids)
+
+    def hunk_texts(
+        self,
+        ids: Ids,
+        old_lines: npt.NDArray[np.int64],
+        new_lines: npt.NDArray[np.int64],
+        check: Callable[[], None] | None = None,
+    ) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+        """Returns the removed and the added lines of hunks; see `changed_text.hunks`."""
+        return changed_text.hunks(self.pinned[1].texts, ids, old_lines, new_lines, check)
+
     def messages(self, ids: Ids) -> pa.Array:
         """Returns the messages of commits that this snapshot holds."""
         return message_text.messages(self.pinned[0].texts, ids)

@@ -373,6 +373,9 @@ class _Compiler:
         if access.scan is None:
             return self.predicate(expr.scan, self.scanned(expr))
         assert expr.scan is not None
+        texts = self.plan.texts.get(expr.scan)
+        if texts is not None and access.scan in texts.hits:
+            return self.predicate(expr.scan, self.scanned(expr))
         narrowed = self.plan.narrowed.get(expr.scan)
         if narrowed is not None and narrowed.scan == access.scan:
             # The scan reads these rows alone.
@@ -407,7 +410,8 @@ class _Compiler:
                 self.scans.column(scan, c) for s in expr.sides if (c := scan.table.column(s))
             ]
             own = f"({self.any_side(expr, columns)})"
-            if access.scan is not None:
+            texts = self.plan.texts.get(scan)
+            if access.scan is not None and (texts is None or access.scan not in texts.hits):
                 # The index speaks of whole changes: each hunk is asked again.
                 own = f"({self.scans.key(scan)} IN (SELECT id FROM {access.scan.name}) AND {own})"
             return self.predicate(scan, own)

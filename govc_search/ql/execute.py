@@ -19,10 +19,11 @@ from govc_search.ql.describe import described, lines
 from govc_search.ql.dress import dress, types
 from govc_search.ql.explain import explain
 from govc_search.ql.graph_reads import read_graph
+from govc_search.ql.hunk_texts import read_texts
 from govc_search.ql.page import dressed, positions_of
 from govc_search.ql.page import page as show_page
 from govc_search.ql.parser import parse
-from govc_search.ql.plan import Plan, TextScan, TopK, TreeScan
+from govc_search.ql.plan import HunkTexts, Plan, TextScan, TopK, TreeScan
 from govc_search.ql.planner import plan as make_plan
 from govc_search.ql.result import Result, ResultColumn, Stream
 from govc_search.ql.run import Deadline, Params, Run, Snapshot
@@ -197,6 +198,7 @@ def _execute(plan: Plan, own: Run, *, whole: bool) -> Rows | Shown:
     if plan.page is not None and plan.page.exact:
         return Shown(_page(plan, own))
     all_hits = _read_indexes(plan, own)
+    plan = replace(plan, texts=_texts(plan, own))
     if plan.top_k is not None and not plan.top_k.exact:
         return Shown(_widened(plan, plan.top_k, own, all_hits=all_hits))
     return Rows(plan, own, whole=whole)
@@ -281,6 +283,21 @@ def _read_indexes(plan: Plan, own: Run) -> bool:
             own.relations |= _tree(tree, plan, own)
         own.counts[tree.name] = own.relations[tree.name].num_rows
     return all_hits
+
+
+def _texts(plan: Plan, own: Run) -> dict[bound.Scan, HunkTexts]:
+    """Reads hunks of few changes, and returns those that the statement finds in relations."""
+    text = own.snapshot.text
+    made = {}
+    for scan, texts in plan.texts.items():
+        assert text is not None
+        with own.timed(texts.name):
+            found = read_texts(texts, text, own, read)
+        if found is not None:
+            own.relations[texts.name] = found
+            own.counts[texts.name] = found.num_rows
+            made[scan] = texts
+    return made
 
 
 def _tree(tree: TreeScan, plan: Plan, own: Run) -> dict[str, pa.Table]:

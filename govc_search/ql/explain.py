@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from govc_search import catalog, textquery
 from govc_search.facts import Fact, OneOf
 from govc_search.ql import bound
+from govc_search.ql.hunk_texts import MOST_BYTES
 from govc_search.ql.plan import (
     Exactness,
     GraphFunction,
@@ -73,6 +74,12 @@ def explain(
             )
         else:
             out.append(f"{scan.name} = commit graph: {scan.kind} {scan.revision!r}{suffix}")
+    for texts in plan.texts.values():
+        of = " and ".join(hits.name for hits in texts.hits)
+        out.append(
+            f"{texts.name} = hunks of {of}, their lines from beside the index (if up to"
+            f" {MOST_BYTES >> 20} MB){_measured(texts.name, rows, times)}"
+        )
     for function in plan.functions.values():
         asked = _repositories(function)
         out.append(
@@ -202,6 +209,8 @@ def _relation(relation: bound.Relation | None, plan: Plan) -> list[tuple[str, in
             members = plan.members.get(relation)
             if members is not None:
                 text += f"; rows from {members.name}"
+            if relation in plan.texts:
+                text += f"; hunks from {plan.texts[relation].name}"
             narrowed = plan.narrowed.get(relation)
             if narrowed is not None:
                 how = (

@@ -11,7 +11,7 @@ from govc_search.facts import ANYTHING, Within
 from govc_search.ql import bound
 
 __all__ = [
-    "Access", "Exactness", "GraphFunction", "LineFilter", "LineTest", "Members", "Plan", "RowSet",
+    "Access", "Exactness", "GraphFunction", "HunkTexts", "LineFilter", "LineTest", "Members", "Plan", "RowSet",
     "TextScan", "TopK", "TreeScan",
 ]  # fmt: skip
 
@@ -148,6 +148,19 @@ class TopK:
     exact: bool
 
 
+@dataclass(frozen=True, slots=True)
+class HunkTexts:
+    """The hunks of changes that all of `hits` found, with their lines from beside the index.
+
+    The relation `name` takes the place of the table, with its columns; `heading` says whether it
+    has that one.
+    """
+
+    name: str
+    hits: tuple[TextScan, ...]
+    heading: bool
+
+
 @dataclass(slots=True)
 class Plan:
     """Everything that running a query needs beside its bound form."""
@@ -160,6 +173,8 @@ class Plan:
     line_filters: dict[bound.Scan, tuple[LineFilter, ...]] = field(default_factory=dict)
     # What the conditions on a scan's text leave of its rows, by the words they need.
     narrowed: dict[bound.Scan, Access] = field(default_factory=dict)
+    # Scans of hunks and lines that read few changes.
+    texts: dict[bound.Scan, HunkTexts] = field(default_factory=dict)
     trees: dict[bound.Scan, TreeScan] = field(default_factory=dict)
     functions: dict[bound.GraphCall, GraphFunction] = field(default_factory=dict)
     members: dict[bound.Scan, Members] = field(default_factory=dict)

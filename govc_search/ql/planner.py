@@ -9,6 +9,7 @@ from __future__ import annotations
 from govc_search import catalog
 from govc_search.errors import QueryError
 from govc_search.ql import bound, ranking
+from govc_search.ql.hunk_texts import hunk_texts
 from govc_search.ql.narrowing import Narrowing
 from govc_search.ql.page import page_of
 from govc_search.ql.pins import of_refs, pinned
@@ -83,6 +84,9 @@ class _Planner:
                 ranking.score(self.plan, self.narrowing, node, ())
         ranking.top_k(self.plan)
         ranking.alone(self.plan, self.narrowing)
+        for node in bound.walk(self.plan.query):
+            if isinstance(node, bound.BoundSelect):
+                self.plan.texts |= hunk_texts(self.plan, node, self.text, self._name)
 
     def _name(self, prefix: str) -> str:
         self.count += 1

@@ -85,6 +85,22 @@ class Text(Protocol):
     def messages(self, ids: Ids) -> pa.Array:
         """Returns the messages of commits."""
 
+    def line_bytes(self, ids: Ids) -> int:
+        """Returns about how many bytes the changed lines of changes have."""
+
+    def hunk_texts(
+        self,
+        ids: Ids,
+        old_lines: npt.NDArray[np.int64],
+        new_lines: npt.NDArray[np.int64],
+        check: Callable[[], None] | None = None,
+    ) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+        """Returns the removed and the added lines of all hunks of some changes, in order.
+
+        `ids` are their changes, the others their numbers of lines; null is no line. `check`
+        raises when time is up.
+        """
+
     def with_lines(
         self,
         ids: Ids,

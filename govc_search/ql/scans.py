@@ -85,7 +85,10 @@ class Scans:
         items = [f"{sql} AS {_quote(name)}" for name, sql in used.items()]
         source = f"{table.source} b"
         joins += [table.joins[join] for join in sorted(self._joins.get(scan.id, ()))]
-        if table.name == "hunks" and (found := self._candidates(scan)):
+        texts = self.plan.texts.get(scan)
+        if table.name == "hunks" and texts is not None:
+            source = f"{texts.name} b"
+        elif table.name == "hunks" and (found := self._candidates(scan)):
             read = {*_BASE.findall(" ".join([*items, *where, *joins]))}
             source = _fenced(sorted(read), found)
         elif table.name == "ref_commits":
@@ -117,7 +120,10 @@ class Scans:
         # Whether rows after the snapshot would be seen: hits are never after it.
         unseen = bool(scan.table.where)
         narrowed = self.plan.narrowed.get(scan)
-        if narrowed is not None and isinstance(narrowed.scan, TextScan):
+        if scan in self.plan.texts:
+            # The relation in the table's place has just what was found.
+            unseen = False
+        elif narrowed is not None and isinstance(narrowed.scan, TextScan):
             unseen = False
             # A join with the scores is one with the hits.
             if scan in self.plan.joined and "_score" in used:
@@ -162,6 +168,7 @@ class Scans:
         """
         names = [n for n in catalog.LINE_COLUMNS if f"b.{n}" in uses or n == "change_id"]
         filters = self.plan.line_filters.get(scan, ())
+        texts = self.plan.texts.get(scan)
         sides = []
         for i, (side, count) in enumerate((("removed", "old_lines"), ("added", "new_lines"))):
             columns = {n: catalog.LINE_COLUMNS[n][i] for n in names}
@@ -172,7 +179,9 @@ class Scans:
             ):
                 columns["ordinal"] = "0"
             source = "hunks h"
-            if found := self._candidates(scan):
+            if texts is not None:
+                source = f"{texts.name} h"
+            elif found := self._candidates(scan):
                 read = ("change_id", "hunk", count.replace("lines", "start"), count, side)
                 source = _fenced(read, found, "h")
             where = [f"{count} > 0", *(_of_a_side(c, i) for c in conditions)]
