@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from govc_search import catalog
 from govc_search.errors import QueryError, Span
-from govc_search.ql import ast, bound, dialects, joins, names, parser, recursion
+from govc_search.ql import ast, bound, dialects, joins, parser, recursion
 from govc_search.ql.grouping import check_grouped, grouping_sets
 from govc_search.settings import Settings
 
@@ -302,11 +302,7 @@ class Binder:
         ):
             ordinal = self._ordinal(key.value, len(exprs), key.span, "GROUP BY")
             return self._of_one_row(exprs[ordinal], key.span)
-        if isinstance(key, ast.Name) and len(key.parts) == 1:
-            found = scope.aliases.get(key.parts[0].lower())
-            if found is not None and names.find(key, scope, self.error) is None:
-                return self._of_one_row(found, key.span)
-        return self.expressions.bind(key, scope)
+        return self._of_one_row(self.expressions.bind(key, scope), key.span)
 
     def _of_one_row(self, expr: bound.Expr, span: Span) -> bound.Expr:
         if bound.has_aggregate(expr) or bound.has_window(expr):

@@ -78,20 +78,29 @@ class ExpressionBinder:
                     return found or self.calls.bind(
                         ast.Call(*expr.parts, (), span=expr.span), scope, top=False
                     )
-                called = (
-                    scope.written.get(expr.parts[0].lower()) if scope.clause == "WHERE" else None
-                )
-                if called is None or names.find(expr, scope, self.error) or len(expr.parts) > 1:
-                    return names.column(expr, scope, self.error)
-                written, scope.written = scope.written, {}
-                found = self.bind(called, scope)
-                scope.written = written
-                return found
+                return names.column(expr, scope, self.error, self._called(expr, scope))
             case ast.Call():
                 return self.calls.bind(expr, scope, top=top)
             case ast.Star():
                 raise self.error("syntax_error", "* stands alone, or in count(*)", expr.span)
         return self._binders[type(expr)](self, expr, scope)
+
+    def _called(self, name: ast.Name, scope: Scope) -> names.Called | None:
+        """Returns what binds the item that SELECT calls so, or None if there is none."""
+        key = name.parts[0].lower() if len(name.parts) == 1 else ""
+        if key in scope.aliases:
+            return lambda: scope.aliases[key]
+        if scope.clause != "WHERE" or key not in scope.written:
+            return None
+
+        def bind() -> bound.Expr:
+            # An item that has its own name in it means a column by that.
+            written, scope.written = scope.written, {}
+            found = self.bind(written[key], scope)
+            scope.written = written
+            return found
+
+        return bind
 
     # Logic
 

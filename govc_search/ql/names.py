@@ -13,14 +13,19 @@ from govc_search.ql import ast, bound
 if TYPE_CHECKING:
     from govc_search.ql.binder import Scope
 
-__all__ = ["column", "find"]
+__all__ = ["Called", "column", "find"]
 
 MakeError = Callable[..., QueryError]
+Called = Callable[[], bound.Expr]
 
 
-def find(name: ast.Name, scope: Scope, error: MakeError) -> bound.Expr | None:
-    """Returns the column of a table that a name means, from the inside out, or None.
+def find(
+    name: ast.Name, scope: Scope, error: MakeError, called: Called | None = None
+) -> bound.Expr | None:
+    """Returns what a name means, from the inside out, or None.
 
+    It is a column of a table that has this name, else what SELECT calls so (`called`), else a
+    column that has it as another name: nobody who names an expression has to know all of those.
     What a full join has merged is a column of two tables.
     """
     if len(name.parts) > 2:
@@ -35,6 +40,10 @@ def find(name: ast.Name, scope: Scope, error: MakeError) -> bound.Expr | None:
             if (table is None or r.alias.lower() == table)
             and (c := _column_of(r, wanted)) is not None
         ]
+        own = [f for f in found if not _is_other_name(f[1], wanted)]
+        if found and not own and called is not None:
+            return called()
+        found = own or found
         if table is None and len(found) > 1:
             found = [f for f in found if f[0].id not in inner.merged.get(wanted, ())] or found[:1]
             if len(found) == 1 and wanted in inner.coalesced:
@@ -50,14 +59,14 @@ def find(name: ast.Name, scope: Scope, error: MakeError) -> bound.Expr | None:
         if found:
             return found[0][1]
         inner = inner.parent
-    return None
+    return None if called is None else called()
 
 
-def column(name: ast.Name, scope: Scope, error: MakeError) -> bound.Expr:
-    """Returns the column that a name means, or else what SELECT calls so."""
-    found: bound.Expr | None = find(name, scope, error)
-    if found is None and len(name.parts) == 1:
-        found = scope.aliases.get(name.parts[0].lower())
+def column(
+    name: ast.Name, scope: Scope, error: MakeError, called: Called | None = None
+) -> bound.Expr:
+    """Returns what a name means, as `find` does, or raises unknown_column."""
+    found = find(name, scope, error, called)
     if found is None:
         raise _unknown_column(name, scope, error)
     return found
@@ -110,3 +119,7 @@ def _column_of(
         if n.lower() == name:
             return bound.DerivedColumn(relation.id, i, t)
     return None
+
+
+def _is_other_name(column: bound.Column | bound.DerivedColumn, name: str) -> bool:
+    return isinstance(column, bound.Column) and column.column.name != name
