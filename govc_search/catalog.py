@@ -73,7 +73,8 @@ class Function:
     # A constant integer argument may not exceed this: (argument, limit).
     bounded: tuple[int, int] | None = None
     fault: str = "error"
-    # SQL of how many bytes it makes at most, where a few such calls could take all memory.
+    # SQL of what is held against MOST_BYTES, where a few such calls could take all memory; `{rest}`
+    # stands for optional arguments.
     size: str = ""
 
     @property
@@ -98,6 +99,24 @@ def _f(name: str, args: str, returns: str, help_: str, sql: str = "", **more: An
     return Function(name, clean, returns, help_, sql, optional, variadic, **more)
 
 
+# What a function may make for one row beyond what it is given, and once more as much as that:
+# DuckDB looks at a deadline once in two thousand rows, and counts texts and lists against no limit.
+MOST_BYTES: Final = 100_000
+
+# Counting is as much work as replacing: it is done only where lengths alone do not tell.
+_REPLACED: Final = (
+    f"CASE WHEN {{1}} = '' OR strlen({{0}}) * (strlen({{2}}) - 1) <= {MOST_BYTES} THEN 0"
+    " ELSE (strlen({0}) - strlen(replace({0}, {1}, ''))) / strlen({1})"
+    " * (strlen({2}) - strlen({1})) - strlen({0}) END"
+)
+# What matched is in the result once for each backslash at the most.
+_REPLACED_MATCHES: Final = (
+    f"CASE WHEN (strlen({{0}}) + 1) * strlen({{2}}) - strlen({{0}}) <= {MOST_BYTES} THEN 0 ELSE"
+    " (strlen(regexp_replace({0}, {1}, 'x'{rest})) - strlen(regexp_replace({0}, {1}, ''{rest})))"
+    " * strlen({2}) + (strlen({0}) - strlen(regexp_replace({0}, {1}, ''{rest})))"
+    " * (strlen({2}) - strlen(replace({2}, '\\', '')) - 1) - strlen({0}) END"
+)
+
 FUNCTIONS: Final[tuple[Function, ...]] = (
     # Text
     _f("lower", "TEXT", TEXT, "in lower case", aliases=("lcase",)),
@@ -110,11 +129,11 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("left", "TEXT INTEGER", TEXT, "the first characters"),
     _f("right", "TEXT INTEGER", TEXT, "the last characters"),
     _f("substr", "TEXT INTEGER INTEGER?", TEXT, "part of a text, from 1", aliases=("substring",)),
-    _f("replace", "TEXT TEXT TEXT", TEXT, "with every occurrence replaced", size="strlen({0}) * strlen({2})"),
+    _f("replace", "TEXT TEXT TEXT", TEXT, "with every occurrence replaced", size=_REPLACED),
     _f("split_part", "TEXT TEXT INTEGER", TEXT, "the n-th part between separators"),
-    _f("split", "TEXT TEXT", TEXTS, "the parts between separators", "string_split({0}, {1})", aliases=("string_split", "str_split", "string_to_array"), size="CASE WHEN {1} = '' THEN 100 * strlen({0}) ELSE 0 END"),
+    _f("split", "TEXT TEXT", TEXTS, "the parts between separators", "string_split({0}, {1})", aliases=("string_split", "str_split", "string_to_array"), size="CASE WHEN {1} = '' THEN 4 * strlen({0}) ELSE 0 END"),
     # What is too long is not made either where DuckDB computes constants beforehand.
-    _f("repeat", "TEXT INTEGER", TEXT, "so many times in a row", "repeat(CAST({0} AS VARCHAR), CASE WHEN strlen({0}) * CAST({1} AS DOUBLE) <= 1e8 THEN {1} END)", size="strlen({0}) * CAST({1} AS DOUBLE)"),
+    _f("repeat", "TEXT INTEGER", TEXT, "so many times in a row", f"repeat(CAST({{0}} AS VARCHAR), CASE WHEN strlen({{0}}) * CAST({{1}} AS DOUBLE) <= {MOST_BYTES} THEN {{1}} END)", size="strlen({0}) * CAST({1} AS DOUBLE)"),
     _f("translate", "TEXT TEXT TEXT", TEXT, "characters of the second replaced by those of the third"),
     _f("ascii", "TEXT", INTEGER, "code point of the first character", aliases=("ord", "unicode")),
     _f("chr", "INTEGER", TEXT, "the character of a code point", "chr(CAST({0} AS INTEGER))"),
@@ -132,7 +151,7 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("lpad", "TEXT INTEGER TEXT", TEXT, "padded at the left to a length", bounded=(1, 10_000)),
     _f("rpad", "TEXT INTEGER TEXT", TEXT, "padded at the right to a length", bounded=(1, 10_000)),
     _f("regexp_extract", "TEXT PATTERN GROUP?", TEXT, "what a regular expression (or its group) matched"),
-    _f("regexp_replace", "TEXT PATTERN TEXT FLAGS?", TEXT, "with the first match of a regular expression replaced, with 'g' every one", size="(strlen({0}) + 1) * strlen({2})"),
+    _f("regexp_replace", "TEXT PATTERN TEXT FLAGS?", TEXT, "with the first match of a regular expression replaced, with 'g' every one", size=_REPLACED_MATCHES),
     _f("regexp_matches", "TEXT PATTERN", BOOLEAN, "a regular expression matches somewhere, as ~ does", aliases=("regexp_like",)),
     _f("regexp_full_match", "TEXT PATTERN", BOOLEAN, "a regular expression matches the whole text"),
     _f("regexp_extract_all", "TEXT PATTERN GROUP?", TEXTS, "all that a regular expression (or its group) matched"),
@@ -222,7 +241,7 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("map_keys", "MAP", "LIST", "the values that a histogram counts"),
     _f("map_values", "MAP", "INTEGER[]", "the counts of a histogram"),
     _f("cardinality", "MAP", INTEGER, "how many values a histogram counts"),
-    _f("array_to_string", "LIST SEPARATOR", TEXT, "the items joined with a separator", "CASE WHEN len({0}) = 0 THEN '' ELSE list_aggr(CAST({0} AS VARCHAR[]), 'string_agg', {1}) END", size="len({0}) * (strlen({1}) + 50)"),
+    _f("array_to_string", "LIST SEPARATOR", TEXT, "the items joined with a separator", "CASE WHEN len({0}) = 0 THEN '' ELSE list_aggr(CAST({0} AS VARCHAR[]), 'string_agg', {1}) END", size="len({0}) * (strlen({1}) - 16)"),
     _f("unnest", "LIST", ITEM, "a row for each item"),
     # Time
     _f("now", "", TIMESTAMP, "this moment, UTC", "$now", aliases=("current_timestamp", "get_current_timestamp", "localtimestamp", "transaction_timestamp")),

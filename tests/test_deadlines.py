@@ -11,6 +11,7 @@ from fixtures.history import history
 
 import govc_search
 from govc_search import Engine
+from govc_search.catalog import MOST_BYTES
 from govc_search.errors import DeadlineError
 from govc_search.ql.run import Deadline
 
@@ -109,6 +110,9 @@ HEAVY = {
     "recursion": "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT max(n) FROM r",
     "highlights": "SELECT HIGHLIGHT(a.message, '[', ']') FROM commits a, lines b, lines c WHERE MATCH(a.message, 'a OR race')",
     "groups": "SELECT a.text || b.text || c.text AS t, count(*) FROM lines a, lines b, lines c, lines d GROUP BY t ORDER BY 2",
+    # As long as they may be, a vector of them is made before anybody looks at the deadline.
+    "long texts": f"SELECT sum(length(upper(repeat('é', {MOST_BYTES // 2 - 100} + a.position)))) FROM lines a, lines b, lines c",
+    "long lists": f"SELECT sum(len(generate_series(a.position, {MOST_BYTES // 8}))) FROM lines a, lines b, lines c",
 }  # fmt: skip
 
 

@@ -256,4 +256,4 @@ def test_short_texts_do_not_become_all_memory(engine: Engine, open_: str, close:
         with pytest.raises(QueryError) as caught:
             engine.query(gql)
         assert caught.value.code == "invalid_argument"
-        assert "100 million bytes" in (caught.value.hint or "")
+        assert "100,000 bytes" in (caught.value.hint or "")

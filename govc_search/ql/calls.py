@@ -182,14 +182,24 @@ class CallBinder:
             "(epoch({1}) - epoch({0})) / nullif(epoch({2}), 0)" if times_
             else "(CAST({1} AS DOUBLE) - {0})" + (" / nullif({2}, 0)" if step else "")
         )  # fmt: skip
+        # One list for all rows may be as long as those of a thousand rows together.
+        width = 8 if any(not bound.is_constant(e) for e in (start, end, *step)) else 0.1
+        size = f"{width} * {length}"
+        long = f"it has up to {int(catalog.MOST_BYTES / width):,} items" + (
+            ", and a million where it is the same for all rows" if width == 8 else ""
+        )
         # What is too long is not made either where DuckDB computes constants beforehand.
-        holes[1] = f"CASE WHEN 8 * {length} <= 1e8 THEN {holes[1]} END"
-        fault = self._fault(replace(function, size=f"8 * {length}"), [start, end, *step], call.span)
+        holes[1] = f"CASE WHEN {size} <= {catalog.MOST_BYTES} THEN {holes[1]} END"
+        fault = self._fault(replace(function, size=size), [start, end, *step], call.span, long)
         sql = f"{function.name}({', '.join(holes)})"
         return bound.Apply(sql, (start, end, *step), f"{kind}[]", fault)
 
     def _fault(
-        self, function: catalog.Function, args: list[bound.Expr], span: Span
+        self,
+        function: catalog.Function,
+        args: list[bound.Expr],
+        span: Span,
+        long: str = f"no more than {catalog.MOST_BYTES:,} bytes are made for one row",
     ) -> bound.Fault | None:
         if function.name == "date_trunc" and args[0] != bound.constant("decade"):
             return None  # all others begin in the year of the time
@@ -204,9 +214,12 @@ class CallBinder:
             "invalid_argument",
             f"{function.name} cannot take {shown}",
             span,
-            "more than 100 million bytes are not made of one row" if function.size else None,
+            long if function.size else None,
         )
-        return bound.Fault(function.fault, refused, function.size)
+        rest = "".join(
+            f", {{{i}}}" for i in range(len(function.args) - function.optional, len(args))
+        )
+        return bound.Fault(function.fault, refused, function.size.replace("{rest}", rest))
 
     def _arity(self, function: catalog.Function, count: int, call: ast.Call) -> None:
         low = len(function.args) - function.optional

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
+from govc_search import catalog
 from govc_search.errors import QueryError
 from govc_search.ql import bound
 
@@ -41,7 +42,6 @@ _ZONE: Final = re.compile(r"Unknown TimeZone '(.*)'!")
 # What is written twice is computed twice, and twice as long at every level of nesting.
 _SHORT: Final = 200
 _SHOWN: Final = 60
-_LONGEST_TEXT: Final = 100_000_000
 
 # Years 1 to 9999, and clocks that nanoseconds of 64 bits can tell.
 _RANGES: Final = {
@@ -59,17 +59,14 @@ def once(sql: str, args: Sequence[str]) -> str:
 
 
 def limited(expr: bound.Apply) -> str:
-    """Returns the SQL of an expression, which fails where it would make too long a text.
-
-    DuckDB counts the texts that functions make against no limit of its own.
-    """
+    """Returns the SQL of an expression, which fails where it would make too long a value."""
     if expr.fault is None or not expr.fault.size:
         return expr.sql
     kind = {"INTEGER": "BIGINT", "TIMESTAMP": "TIMESTAMP"}.get(expr.type.removesuffix("[]"))
     fails = f"CAST('too long' AS {kind})" if kind else "CAST(CAST('too long' AS BIGINT) AS VARCHAR)"
     if expr.type.endswith("[]"):
         fails = f"[{fails}]"
-    return f"CASE WHEN {expr.fault.size} > {_LONGEST_TEXT} THEN {fails} ELSE {expr.sql} END"
+    return f"CASE WHEN {expr.fault.size} > {catalog.MOST_BYTES} THEN {fails} ELSE {expr.sql} END"
 
 
 def in_range(kind: str, sql: str) -> str:
