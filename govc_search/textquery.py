@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from rapidfuzz import process
@@ -41,9 +42,9 @@ __all__ = [
     "fields_of",
     "fuzzy_count",
     "matches",
+    "matching",
     "matching_words",
     "necessary",
-    "possible",
     "spans",
 ]
 
@@ -228,21 +229,36 @@ def fuzzy_count(node: Node) -> int:
 # ---- many texts
 
 
-def possible(node: Node, texts: Mapping[str, pa.Array]) -> pa.Array | None:
-    """Returns whether each of many documents may match, or None if any may.
+def matching(
+    node: Node, documents: Mapping[str, pa.Array], check: Callable[[], None] = lambda: None
+) -> npt.NDArray[np.bool_]:
+    """Returns which of many documents a query matches, as `matches` does for each.
 
-    `texts` are of each field those of all documents. A glance at letters alone, to spare `matches`.
+    `documents` are the texts of all by field; `check` is called now and then, and may raise.
     """
+    out = np.zeros(len(next(iter(documents.values()))), np.bool_)
+    mask = _possible(node, documents)
+    places = np.arange(len(out)) if mask is None else np.flatnonzero(mask)
+    texts = [column.take(pa.array(places)).to_pylist() for column in documents.values()]
+    for i, document in enumerate(zip(*texts, strict=True)):
+        if i % 256 == 0:
+            check()
+        out[places[i]] = matches(node, dict(zip(documents, document, strict=True)))
+    return out
+
+
+def _possible(node: Node, texts: Mapping[str, pa.Array]) -> pa.Array | None:
+    """Returns whether each document may match by its letters alone, or None if any may."""
     match node:
         case And(nodes):
-            known = [mask for n in nodes if (mask := possible(n, texts)) is not None]
+            known = [mask for n in nodes if (mask := _possible(n, texts)) is not None]
             return functools.reduce(pc.and_, known) if known else None
         case Or(nodes):
-            masks = [possible(n, texts) for n in nodes]
+            masks = [_possible(n, texts) for n in nodes]
             known = [mask for mask in masks if mask is not None]
             return functools.reduce(pc.or_, known) if len(known) == len(masks) else None
         case Boost(child, _):
-            return possible(child, texts)
+            return _possible(child, texts)
         case Term(fields, word) | Prefix(fields, word):
             return functools.reduce(pc.or_, (_holding(texts[f], (word,)) for f in fields))
         case Phrase(fields, words, _):
@@ -252,6 +268,7 @@ def possible(node: Node, texts: Mapping[str, pa.Array]) -> pa.Array | None:
 
 def _holding(texts: pa.Array, words: Sequence[str]) -> pa.Array:
     """Returns where texts hold the letters of all words, or letters that fold into others."""
+    texts = pc.fill_null(texts, "")
     lowered = pc.ascii_lower(texts)
     held = (pc.match_substring(lowered, word) for word in words)
     return pc.or_(functools.reduce(pc.and_, held), pc.invert(pc.string_is_ascii(texts)))

@@ -194,15 +194,9 @@ def _scanner(f: ScannedText, check: Callable[[], None]) -> Callable[..., pa.Arra
 
     def scan(documents: pa.Array) -> pa.Array:
         check()
-        out = np.zeros(len(documents), dtype=bool)
         flat, width = pc.list_flatten(documents), len(f.fields)
         columns = (flat.take(pa.array(np.arange(i, len(flat), width))) for i in range(width))
-        mask = textquery.possible(f.node, dict(zip(f.fields, columns, strict=True)))
-        places = np.arange(len(out)) if mask is None else np.flatnonzero(mask)
-        for i, texts in enumerate(documents.take(pa.array(places)).to_pylist()):
-            if i % 256 == 0:
-                check()
-            out[places[i]] = textquery.matches(f.node, dict(zip(f.fields, texts, strict=True)))
-        return pa.array(out)
+        texts = dict(zip(f.fields, columns, strict=True))
+        return pa.array(textquery.matching(f.node, texts, check))
 
     return scan
