@@ -148,7 +148,9 @@ class Readers:
         try:
             with self._changed:
                 self._swapping = True
-            for stream in list(self._streams):
+                # A stream that is opened later sees that it is late, and ends itself.
+                opened = list(self._streams)
+            for stream in opened:
                 stream.end(_replaced())
             with self._changed:
                 self._changed.wait_for(lambda: not self._reading)
