@@ -10,8 +10,9 @@ import lark
 
 from govc_search.errors import QueryError, Span
 from govc_search.ql import ast
-from govc_search.ql.builder import build, span_of
+from govc_search.ql.builder import build
 from govc_search.ql.dialects import instead
+from govc_search.ql.expression_builder import span_of
 from govc_search.ql.grammar import parser_of
 
 __all__ = ["keywords", "on_one_line", "parse"]
