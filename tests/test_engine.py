@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +92,10 @@ def test_results(filled: Engine) -> None:
     assert result.as_of == filled.as_of == filled.status().as_of == filled.status().last_position
     assert result.elapsed > 0
     assert result.truncated is False
+    begun = time.perf_counter()
+    with filled.stream("SELECT path, count(*) FROM lines GROUP BY path ORDER BY 2, 1") as stream:
+        # Most of the work is done before the first rows are read, and it counts.
+        assert stream.elapsed > (time.perf_counter() - begun) / 4
     assert "changes" in result.explain()
     explained = filled.query("EXPLAIN SELECT path FROM changes")
     assert "\n".join(row[0] for row in explained) == explained.explain()

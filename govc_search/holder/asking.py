@@ -386,6 +386,7 @@ def _begin(connection: socket.socket, request: Mapping[str, Any]) -> Stream:
     """Asks for a stream and returns it once its rows begin."""
     from govc_search.ql.result import ResultColumn, Stream
 
+    started = time.perf_counter()
     with contextlib.suppress(OSError):
         # What was refused before all of it was sent has its answer all the same.
         frames.send(connection, request)
@@ -411,7 +412,7 @@ def _begin(connection: socket.socket, request: Mapping[str, Any]) -> Stream:
         end.update(header["answer"])
         return None
 
-    return Stream(
+    found = Stream(
         tuple(ResultColumn(name, kind) for name, kind in head["columns"]),
         _rows(_answered(connection)[1]).schema,
         head["as_of"],
@@ -419,6 +420,8 @@ def _begin(connection: socket.socket, request: Mapping[str, Any]) -> Stream:
         explain=lambda: str(head["explain"]),
         warnings=lambda: tuple(end.get("warnings", ())),
     )
+    found.elapsed = time.perf_counter() - started
+    return found
 
 
 def _rows(body: bytearray) -> pa.Table:

@@ -62,7 +62,10 @@ def stream(
     so does the stream.
     """
     with placed(gql):
-        return _stream(gql, params, snapshot, started, timeout, whole=whole)
+        found = _stream(gql, params, snapshot, started, timeout, whole=whole)
+    # Sorted or counted rows are made before the first of them is read.
+    found.elapsed = time.perf_counter() - started
+    return found
 
 
 @contextmanager
