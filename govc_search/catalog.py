@@ -104,6 +104,8 @@ def _f(name: str, args: str, returns: str, help_: str, sql: str = "", **more: An
 MOST_BYTES: Final = 100_000
 
 # Counting is as much work as replacing: it is done only where lengths alone do not tell.
+# Every letter of the one text is compared with every one of the other: a million pairs at most.
+_COMPARED: Final = "CAST(length({0}) AS DOUBLE) * length({1}) / 10"
 _REPLACED: Final = (
     f"CASE WHEN {{1}} = '' OR strlen({{0}}) * (strlen({{2}}) - 1) <= {MOST_BYTES} THEN 0"
     " ELSE (strlen({0}) - strlen(replace({0}, {1}, ''))) / strlen({1})"
@@ -159,9 +161,9 @@ FUNCTIONS: Final[tuple[Function, ...]] = (
     _f("regexp_count", "TEXT PATTERN", INTEGER, "how often a regular expression matches", "len(regexp_extract_all({0}, {1}))"),
     _f("starts_with", "TEXT TEXT", BOOLEAN, "begins with", aliases=("prefix",)),
     _f("ends_with", "TEXT TEXT", BOOLEAN, "ends with", "suffix({0}, {1})", aliases=("suffix",)),
-    _f("levenshtein", "TEXT TEXT", INTEGER, "edit distance of two texts", aliases=("editdist3",)),
-    _f("damerau_levenshtein", "TEXT TEXT", INTEGER, "edit distance where two exchanged letters are one edit"),
-    _f("jaro_winkler_similarity", "TEXT TEXT", DOUBLE, "likeness of two texts, 0 to 1"),
+    _f("levenshtein", "TEXT TEXT", INTEGER, "edit distance of two texts", aliases=("editdist3",), size=_COMPARED),
+    _f("damerau_levenshtein", "TEXT TEXT", INTEGER, "edit distance where two exchanged letters are one edit", size=_COMPARED),
+    _f("jaro_winkler_similarity", "TEXT TEXT", DOUBLE, "likeness of two texts, 0 to 1", size=_COMPARED),
     _f("jaccard", "TEXT TEXT", DOUBLE, "share of characters that two texts have in common"),
     _f("hamming", "TEXT TEXT", INTEGER, "places at which two texts of one length differ", aliases=("mismatches",)),
     # Half of the 64 bits' range, so that it is a number like others.

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from govc_search import scope
-from govc_search.errors import StoreError, UsageError
+from govc_search.errors import BusyError, StoreError, UsageError
 from govc_search.holder.listener import Listener
 from govc_search.indexer.pipeline import (
     DEPTHS,
@@ -68,7 +68,7 @@ _TREES = "trees"
 _LONGEST = 366 * 86_400.0
 _WAIT_SECONDS = 0.1
 
-_NOTHING_YET = "indexing is under way and nothing can be read yet: this is the answer over nothing"
+_MOST_ROWS = 1 << 62
 
 Tell = Callable[[Progress], None] | None
 
@@ -368,12 +368,19 @@ class Engine:
 
         if limit is None and cursor is not None:
             raise UsageError("invalid_argument", "a cursor takes a limit, the rows of a page")
-        if limit is not None and limit < 1:
-            raise UsageError("invalid_argument", "limit must be above zero")
+        _check_limit(limit)
         result = self._readers.read(ask)
-        if not result.as_of and self._log.last:
-            return replace(result, warnings=(*result.warnings, _NOTHING_YET))
+        self._check_readable(result.as_of)
         return result
+
+    def _check_readable(self, as_of: int) -> None:
+        """Raises BusyError where an answer is over nothing, for nothing can be read yet."""
+        if not as_of and self._log.last:
+            raise BusyError(
+                "nothing_indexed_yet",
+                "the first index is under way, and nothing of it can be read yet",
+                hint="ask again in a few seconds",
+            )
 
     def stream(
         self,
@@ -394,8 +401,11 @@ class Engine:
         rows = self._readers.stream(
             lambda: stream(gql, params, self._snapshot(indexes=indexes), started, timeout)
         )
-        if not rows.as_of and self._log.last:
-            rows.warn(_NOTHING_YET)
+        try:
+            self._check_readable(rows.as_of)
+        except BusyError:
+            rows.close()
+            raise
         return rows
 
     def _repositories(self, as_of: int) -> Repositories:
@@ -527,6 +537,11 @@ def _telling(progress: Tell) -> Callable[[int, int], None]:
 def _check_timeout(timeout: float | None) -> None:
     if timeout is not None and not 0 < timeout <= _LONGEST:
         raise UsageError("invalid_argument", "timeout takes seconds, from above 0 to a year")
+
+
+def _check_limit(limit: object) -> None:
+    if limit is not None and not (isinstance(limit, int) and 0 < limit < _MOST_ROWS):
+        raise UsageError("invalid_argument", "limit takes a whole number above zero")
 
 
 def _is_text(value: str) -> bool:

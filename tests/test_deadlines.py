@@ -110,6 +110,7 @@ HEAVY = {
     "recursion": "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT max(n) FROM r",
     "highlights": "SELECT HIGHLIGHT(a.message, '[', ']') FROM commits a, lines b, lines c WHERE MATCH(a.message, 'a OR race')",
     "groups": "SELECT a.text || b.text || c.text AS t, count(*) FROM lines a, lines b, lines c, lines d GROUP BY t ORDER BY 2",
+    "edit distances": "SELECT sum(levenshtein(repeat('a', 300 + a.position), repeat('b', 300 + b.position))) FROM commits a, commits b, lines c, lines d",
     # As long as they may be, a vector of them is made before anybody looks at the deadline.
     "long texts": f"SELECT sum(length(upper(repeat('é', {MOST_BYTES // 2 - 100} + a.position)))) FROM lines a, lines b, lines c",
     "long lists": f"SELECT sum(len(generate_series(a.position, {MOST_BYTES // 8}))) FROM lines a, lines b, lines c",

@@ -243,6 +243,8 @@ def test_sql_cannot_be_reached_through_functions_or_types(engine: Engine) -> Non
         "SELECT b.position FROM commits",
         "SELECT _key FROM commits",
         "SELECT repeat('a', 500000000)",
+        "SELECT levenshtein(repeat('a', 50000), repeat('b', 50000))",
+        "SELECT jaro_winkler_similarity(repeat('a', 5000), subject || repeat('b', 500)) FROM commits",
         "INSERT INTO commits VALUES (1)",
         "PRAGMA database_list",
         "COPY commits TO '/tmp/x'",

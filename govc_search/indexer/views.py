@@ -22,6 +22,8 @@ __all__ = ["Feeder", "View", "catch_up", "gathered"]
 _WAITING = 3
 # Bytes of records after which the views commit, so that a crash replays little.
 _COMMIT_BYTES = 128 << 20
+# The first time sooner: until then there is nothing to ask.
+_FIRST_BYTES = 8 << 20
 # Records read back are gathered up to so many bytes, the size of a frame in a full run.
 _GATHERED_BYTES = 16 << 20
 # Kinds of records that replace or remove rows of earlier ones.
@@ -72,6 +74,9 @@ class Feeder:
         self._replacing = replacing
         self._together = threading.Barrier(len(views), self._commit_together)
         self._size = 0
+        self._limit = _COMMIT_BYTES
+        if any(view.checkpoint == 0 for view in views):
+            self._limit = min(_FIRST_BYTES, _COMMIT_BYTES)
         self._replaced = False
         self._failed: BaseException | None = None
         self._hurry = threading.Event()
@@ -95,9 +100,9 @@ class Feeder:
         self._replaced |= any(e.kind.name in _REPLACING for e in entries)
         self._put(entries)
         self._size += sum(e.batch.nbytes for e in entries)
-        if self._size >= _COMMIT_BYTES:
+        if self._size >= self._limit:
             self._put(_Commit(self._replaced))
-            self._size, self._replaced = 0, False
+            self._size, self._replaced, self._limit = 0, False, _COMMIT_BYTES
 
     def _put(self, item: list[Entry] | _Commit) -> None:
         for waiting in self._queues:

@@ -199,7 +199,7 @@ class CallBinder:
         function: catalog.Function,
         args: list[bound.Expr],
         span: Span,
-        long: str = f"no more than {catalog.MOST_BYTES:,} bytes are made for one row",
+        long: str | None = None,
     ) -> bound.Fault | None:
         if function.name == "date_trunc" and args[0] != bound.constant("decade"):
             return None  # all others begin in the year of the time
@@ -210,12 +210,13 @@ class CallBinder:
         # A pattern is bound as something else than was written.
         told = [i for i, kind in enumerate(function.args[: len(args)]) if kind != "PATTERN"]
         shown = ", ".join(f"{{{i}}}" for i in [*told, *range(len(function.args), len(args))])
-        refused = self.error(
-            "invalid_argument",
-            f"{function.name} cannot take {shown}",
-            span,
-            long if function.size else None,
-        )
+        if function.size and long is None:
+            long = (
+                f"no more than {catalog.MOST_BYTES:,} bytes are made for one row"
+                if function.returns not in ("INTEGER", "DOUBLE")
+                else "no more than a million pairs of letters are compared for one row"
+            )
+        refused = self.error("invalid_argument", f"{function.name} cannot take {shown}", span, long)
         rest = "".join(
             f", {{{i}}}" for i in range(len(function.args) - function.optional, len(args))
         )

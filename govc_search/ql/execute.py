@@ -33,6 +33,7 @@ from govc_search.ql.trees import TreeReading
 
 __all__ = ["Snapshot", "answered", "begun", "parsed", "placed", "planned", "run", "stream"]
 
+_NO_SCORES: Final = "indexes are off: SCORE is NULL, and orders nothing"
 _CACHED_PLANS: Final = 256
 
 
@@ -180,6 +181,8 @@ def planned(gql: str, query: ast.Query, params: Params, own: Run) -> tuple[Plan,
     plan = make_plan(bound_query, own.text, snapshot.as_of)
     warnings = [*binder.warnings, *unknown_repositories(bound_query, snapshot.graph.has)]
     warnings += [*uncovered(bound_query, snapshot.gaps), *plan.warnings]
+    if own.text is None and any(isinstance(n, bound.Score) for n in bound.walk(bound_query)):
+        warnings.append(_NO_SCORES)
     if binder.repository_warnings and _several_repositories(snapshot):
         warnings += dict.fromkeys(binder.repository_warnings)
     made = plan, tuple(warnings)

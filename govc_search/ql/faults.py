@@ -62,7 +62,9 @@ def limited(expr: bound.Apply) -> str:
     """Returns the SQL of an expression, which fails where it would make too long a value."""
     if expr.fault is None or not expr.fault.size:
         return expr.sql
-    kind = {"INTEGER": "BIGINT", "TIMESTAMP": "TIMESTAMP"}.get(expr.type.removesuffix("[]"))
+    kind = {"INTEGER": "BIGINT", "DOUBLE": "DOUBLE", "TIMESTAMP": "TIMESTAMP"}.get(
+        expr.type.removesuffix("[]")
+    )
     fails = f"CAST('too long' AS {kind})" if kind else "CAST(CAST('too long' AS BIGINT) AS VARCHAR)"
     if expr.type.endswith("[]"):
         fails = f"[{fails}]"

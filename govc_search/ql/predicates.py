@@ -49,7 +49,9 @@ class PredicateBinder:
                 "unknown_argument",
                 f'{name} has no argument called "{call.named[0].name}"',
                 call.named[0].span,
-                function.signature,
+                f"write repo = ... AND {name.upper()}(...)"
+                if function.kind == "graph" and call.named[0].name == "repo"
+                else function.signature,
             )
         alias, args = self._alias(function, call, scope)
         low = sum(1 for a in function.args if a != "ALIAS") - sum(

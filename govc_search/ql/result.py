@@ -106,7 +106,6 @@ class Stream:
         self._stop = stop
         self._explain = explain
         self._warnings = warnings
-        self._warned: list[str] = []
         self._reading = threading.Lock()
         self._ended: GovcSearchError | None = None
         self._done = False
@@ -115,11 +114,7 @@ class Stream:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Returns what is to be said of the rows, all of it once they have ended."""
-        return (*self._warnings(), *self._warned)
-
-    def warn(self, text: str) -> None:
-        """Adds what is to be said of the rows."""
-        self._warned.append(text)
+        return self._warnings()
 
     def explain(self) -> str:
         """Returns the plan that is run, as EXPLAIN shows it."""
