@@ -111,6 +111,22 @@ def test_conditions_are_asked_of_the_changes_that_all_searches_find(
                 assert shown == sorted(map(repr, engine.query(gql, indexes=False)))
 
 
+def test_hunks_are_read_where_lines_are(tmp_path: Path, engine: Engine) -> None:
+    repo = Builder(tmp_path / "repo")
+    repo.write("a.c", b"alpha\nbeta\n")
+    repo.commit("lines")
+    with engine:
+        engine.index(tmp_path / "repo")
+        for gql, read in (
+            ("SELECT hunk FROM hunks WHERE ADDED('alpha')", True),
+            ("SELECT hunk FROM hunks WHERE MATCH(heading, 'alpha')", False),
+            ("SELECT text FROM lines WHERE NOT text CONTAINS 'alpha'", False),
+        ):
+            plan = "\n".join(line for (line,) in rows(engine, f"EXPLAIN {gql}"))
+            assert ("hunks from h" in plan) == read, gql
+            assert rows(engine, gql) == list(engine.query(gql, indexes=False))
+
+
 def test_hunks_that_do_not_fit_their_change_are_no_answer(tmp_path: Path) -> None:
     file = ChangedText(tmp_path)
     ids = np.array([1, 2], np.uint64)

@@ -204,7 +204,8 @@ def _execute(plan: Plan, own: Run, *, whole: bool) -> Rows | Shown:
     if plan.page is not None and plan.page.exact:
         return Shown(_page(plan, own))
     all_hits = _read_indexes(plan, own)
-    plan = replace(plan, texts=_texts(plan, own))
+    if plan.texts:
+        plan = replace(plan, texts=_texts(plan, own))
     if plan.top_k is not None and not plan.top_k.exact:
         return Shown(_widened(plan, plan.top_k, own, all_hits=all_hits))
     return Rows(plan, own, whole=whole)
