@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from fixtures.answers import rows_of
 from fixtures.history import history
 
 import govc_search
@@ -21,10 +22,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     with govc_search.open(path / "data") as opened:
         opened.index(path / "demo")
         yield opened
-
-
-def rows_of(engine: Engine, gql: str) -> list[tuple[object, ...]]:
-    return list(engine.query(gql))
 
 
 @pytest.mark.parametrize(("table", "name"), OTHER_NAMES)

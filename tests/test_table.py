@@ -8,16 +8,16 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from fixtures.records import Writer, change, commit, hunk, state, update, utc
 
 from govc_search.errors import DeadlineError, QueryError, StoreError
-from govc_search.records import AMENDMENT, COMMIT, KINDS, REF_UPDATE, REPOSITORY, change_id
+from govc_search.records import COMMIT, KINDS, change_id
 from govc_search.store.known import Held, Known
 from govc_search.store.log import Entry
 from govc_search.store.manifest import FORMATS
@@ -25,99 +25,6 @@ from govc_search.store.rows import decode, split_message
 from govc_search.store.table import Table
 
 COMMITS, AMENDMENTS, REFS, REPOSITORIES = KINDS
-
-
-def commit(hash_: str, repo: str = "r", **given: Any) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "repo": repo,
-        "hash": hash_ * 40,
-        "tree": "f" * 40,
-        "parents": [],
-        "author": b"Ann",
-        "author_email": b"ann@x",
-        "author_time": 1_000,
-        "author_tz": 120,
-        "committer": b"Cy",
-        "committer_email": b"cy@x",
-        "committer_time": 2_000,
-        "committer_tz": -90,
-        "message": b"subject\n\nbody\n",
-        "trailers": [],
-        "depth": "full",
-        "changes": [],
-        "indexed_at": 5_000_000,
-    }
-    return row | given
-
-
-def change(path: bytes, **given: Any) -> dict[str, Any]:
-    return {"path": path, "change_type": "M", "is_binary": False} | given
-
-
-def hunk(start: int, removed: bytes | None, added: bytes | None) -> dict[str, Any]:
-    numbers = dict.fromkeys(("old_start", "old_lines", "new_start", "new_lines"), start)
-    return numbers | {"heading": b"f()", "removed": removed, "added": added}
-
-
-def state(repo: str = "r", **given: Any) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "repo": repo,
-        "event": "added",
-        "url": "/r",
-        "object_format": "sha1",
-        "default_branch": b"refs/heads/main",
-        "head": "a" * 40,
-        "diffs": "full",
-        "merges": "none",
-        "refs": ["*"],
-        "mailmap": None,
-        "complete": True,
-        "at": 7_000_000,
-    }
-    return row | given
-
-
-def update(ref: bytes, new: str | None, **given: Any) -> dict[str, Any]:
-    hash_ = new and new * 40
-    row: dict[str, Any] = {"repo": "r", "ref": ref, "new_hash": hash_, "peeled": hash_}
-    return row | {"object_type": "commit", "forced": False, "at": 8_000_000} | given
-
-
-def utc(*parts: int) -> datetime:
-    """Returns an instant as the table gives it: in UTC, without saying so."""
-    return datetime(*parts)
-
-
-class Writer:
-    """Applies records one batch after another and keeps them, as the log would."""
-
-    def __init__(self, table: Table) -> None:
-        self.table = table
-        self.at = table.checkpoint
-        self.entries: list[Entry] = []
-
-    def add(self, *rows: dict[str, Any], commit: bool = True) -> int:
-        kinds = {
-            "amends": (AMENDMENTS, AMENDMENT),
-            "tree": (COMMITS, COMMIT),
-            "ref": (REFS, REF_UPDATE),
-            "event": (REPOSITORIES, REPOSITORY),
-        }
-        kind, schema = next(k for name, k in kinds.items() if name in rows[0])
-        batch = pa.RecordBatch.from_pylist(list(rows), schema=schema)
-        entry = Entry(kind, self.at + 1, batch)
-        self.table.apply(self.at, [entry])
-        self.entries.append(entry)
-        self.at = entry.last
-        if commit:
-            assert self.table.commit() == self.at
-        return entry.first
-
-    def rebuilt(self, path: Path) -> dict[str, tuple[int, str]]:
-        with Table.open(path) as table:
-            table.apply(0, self.entries)
-            table.commit()
-            return table.digest()
 
 
 @pytest.fixture
