@@ -376,7 +376,12 @@ def whole_query(draw: st.DrawFn) -> str:
 @given(whole_query())
 def test_indexes_never_change_a_query(engine: Engine, gql: str) -> None:
     def rows(**options: Any) -> list[str]:
-        return sorted(map(repr, rows_of(engine, gql, **options)))
+        try:
+            return sorted(map(repr, rows_of(engine, gql, **options)))
+        except QueryError as refused:
+            # A predicate that speaks of one table may speak of two in a join.
+            assert refused.code == "ambiguous_predicate"  # noqa: PT017 - there may be no error
+            return [refused.code]
 
     assert rows() == rows(indexes=False)
 
