@@ -362,7 +362,7 @@ def test_a_data_directory_is_private_and_held_by_one(tmp_path: Path) -> None:
     with DataDirectory.open(path, create=False) as again:
         assert again.epoch == epoch
         assert again.formats["log"] == frame.FORMAT
-        again.record("text", 3)
+        again.record("text", again.formats["text"] + 1)
     with pytest.raises(StoreError) as too_new:
         DataDirectory.open(path)
     assert too_new.value.code == "format_too_new"
