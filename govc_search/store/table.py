@@ -26,6 +26,10 @@ from govc_search.store.rows import commit_rows, last_amendments, ref_rows, repos
 
 __all__ = ["TABLES", "Cursor", "Table"]
 
+# It computes what a column is made of above a join, once for each of the joined rows: the extension
+# of a path for each line of a change.
+_DISABLED_OPTIMIZERS: Final = "projection_pullup"
+
 _LONG: Final = " USING COMPRESSION zstd"
 _PERSON: Final = (
     "{0} VARCHAR NOT NULL, {0}_email VARCHAR NOT NULL, {0}_date TIMESTAMP, {0}_tz INTEGER"
@@ -499,9 +503,7 @@ def _configure(
         ("enable_external_access", False),
         # Texts without an offset are UTC, wherever the process runs.
         ("TimeZone", "UTC"),
-        # It computes what a column is made of above a join, once for each of the joined rows: the
-        # extension of a path for each line of a change.
-        ("disabled_optimizers", "projection_pullup"),
+        ("disabled_optimizers", _DISABLED_OPTIMIZERS),
         # Division by zero ends a statement, for numbers of every kind.
         ("ieee_floating_point_ops", False),
     ]
