@@ -15,6 +15,7 @@ from typing import Any, Self
 from govc_search import scope
 from govc_search.errors import BusyError, StoreError, UsageError
 from govc_search.holder.listener import Listener
+from govc_search.indexer.intake import PushReport, push
 from govc_search.indexer.pipeline import (
     DEPTHS,
     IndexOptions,
@@ -50,6 +51,7 @@ __all__ = [
     "IndexReport",
     "Indexed",
     "Progress",
+    "PushReport",
     "Status",
     "Token",
     "complete",
@@ -215,6 +217,18 @@ class Engine:
             finally:
                 shutil.rmtree(self._scratch, ignore_errors=True)
                 self._catch_up(None)
+
+    def push(self, commits: Sequence[object], *, atomic: bool = False) -> PushReport:
+        """Takes commits from any version-control system and returns what became of each.
+
+        A commit is a mapping: see `indexer.pushed`. It is durable when this returns, and seen by
+        every query asked from then on. With `atomic` none is taken where one is refused.
+        """
+        with self._at_work():
+            self._catch_up(None)
+            report = push(commits, self._log, Known(self._table), self.settings, atomic=atomic)
+            self._catch_up(None)
+        return report
 
     def remove(self, repo: str) -> int:
         """Removes a repository from all answers and returns how many commits it had.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from govc_search.store.table import Table
 
-__all__ = ["Held", "Known"]
+__all__ = ["Held", "Known", "Sent"]
 
 
 class Held(NamedTuple):
@@ -20,6 +20,16 @@ class Held(NamedTuple):
     depth: str
     incomplete: str | None
     bare: bool
+
+
+class Sent(NamedTuple):
+    """An indexed commit that is sent again: as `Held`, with the number of its known parents."""
+
+    position: int
+    depth: str
+    incomplete: str | None
+    bare: bool
+    parents: int
 
 
 class Known:
@@ -57,6 +67,18 @@ class Known:
             )
         hashes, *columns = [c.to_pylist() for c in rows.columns]
         return dict(zip(hashes, map(Held, *columns), strict=True))
+
+    def sent(self, repo: str, hashes: Sequence[str]) -> dict[str, Sent]:
+        """Returns those of these commits of a repository that are indexed, by hash."""
+        with self._table.cursor() as cursor:
+            rows = cursor.query(
+                "SELECT hash, position, depth, incomplete,"
+                " len(parents) > 1 AND files_changed IS NULL, len(parents) FROM commits"
+                " WHERE repo = $repo AND hash IN (SELECT unnest($hashes))",
+                {"repo": repo, "hashes": list(hashes)},
+            )
+        names, *columns = [c.to_pylist() for c in rows.columns]
+        return dict(zip(names, map(Sent, *columns), strict=True))
 
     def count(self, repo: str) -> int:
         """Returns how many commits of a repository are indexed."""
