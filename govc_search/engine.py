@@ -15,6 +15,7 @@ from typing import Any, Self
 from govc_search import scope
 from govc_search.errors import BusyError, StoreError, UsageError
 from govc_search.holder.listener import Listener
+from govc_search.indexer.follower import Follower
 from govc_search.indexer.intake import PushReport, push
 from govc_search.indexer.pipeline import (
     DEPTHS,
@@ -25,7 +26,7 @@ from govc_search.indexer.pipeline import (
     remove_repository,
 )
 from govc_search.indexer.text import TextIndex
-from govc_search.indexer.views import Feeder, catch_up
+from govc_search.indexer.views import catch_up
 from govc_search.ql.box import errors_in_box, to_gql
 from govc_search.ql.completion import Candidate, Indexed, complete, complete_words
 from govc_search.ql.cursors import decode, digest, encode
@@ -141,6 +142,8 @@ class Engine:
             for left in (self._scratch, self.directory / _TREES):
                 shutil.rmtree(left, ignore_errors=True)
             self._open_views()
+            self._follower = Follower(self._log, lambda: self._views, self._readers.replacing)
+            self._resources.callback(self._follower.close)
             self._catch_up(self._listener.opening(progress))
             self._listener.serve(self)
         except BaseException:
@@ -174,8 +177,8 @@ class Engine:
                 self._remove(self._home.view(part))
                 self._open_view(part)
 
-    def _catch_up(self, progress: Tell) -> None:
-        catch_up(self._log, self._views, self._readers.replacing, _telling(progress))
+    def _catch_up(self, progress: Tell = None) -> None:
+        self._follower.reach(self._log.last, scope.current().check, _telling(progress))
         # Else the first query would wait for merges, or list the dictionary.
         self._text.settle()
 
@@ -206,17 +209,21 @@ class Engine:
         if jobs is not None and jobs < 1:
             raise UsageError("invalid_argument", "jobs must be above zero")
         options = IndexOptions(name, diffs, merges, tuple(refs) if refs is not None else None, jobs)
+        started = time.perf_counter()
         with self._at_work():
             try:
                 # A run that was interrupted twice may have left this to do.
-                self._catch_up(None)
-                return index_repository(
-                    path, options, self._log, Known(self._table), self._feeding,
-                    self.settings, self._scratch, progress,
-                )  # fmt: skip
+                self._catch_up()
+                with self._follower.bulk():
+                    report = index_repository(
+                        path, options, self._log, Known(self._table), self.settings, self._scratch,
+                        self._follower.check, progress,
+                    )  # fmt: skip
             finally:
                 shutil.rmtree(self._scratch, ignore_errors=True)
-                self._catch_up(None)
+                self._catch_up()
+        report.elapsed = time.perf_counter() - started
+        return report
 
     def push(self, commits: Sequence[object], *, atomic: bool = False) -> PushReport:
         """Takes commits from any version-control system and returns what became of each.
@@ -225,9 +232,9 @@ class Engine:
         every query asked from then on. With `atomic` none is taken where one is refused.
         """
         with self._at_work():
-            self._catch_up(None)
+            self._catch_up()
             report = push(commits, self._log, Known(self._table), self.settings, atomic=atomic)
-            self._catch_up(None)
+            self._catch_up()
         return report
 
     def remove(self, repo: str) -> int:
@@ -237,17 +244,14 @@ class Engine:
         Raises UsageError `unknown_repository`.
         """
         with self._at_work():
-            self._catch_up(None)
+            self._catch_up()
             count = remove_repository(repo, self._log, Known(self._table))
-            self._catch_up(None)
+            self._catch_up()
         return count
 
     @property
     def _views(self) -> tuple[Table, TextIndex]:
         return self._table, self._text
-
-    def _feeding(self) -> Feeder:
-        return Feeder(self._views, self._readers.replacing)
 
     def rebuild(self, part: str | None = None, progress: Tell = None) -> None:
         """Makes a view anew from the log: `table`, `text`, or both."""
@@ -261,8 +265,9 @@ class Engine:
                     f"nothing is rebuilt, since the log is damaged: {damage[0]}",
                     hint="restore log/ from a copy, or index again into an empty directory",
                 )
-            for name in (part,) if part else PARTS:
-                self._rebuild(name, progress)
+            with self._follower.paused():
+                for name in (part,) if part else PARTS:
+                    self._rebuild(name, progress)
 
     def _rebuild(self, part: str, progress: Tell) -> None:
         # Made beside the one that goes on answering; nobody writes to the log meanwhile.

@@ -1,4 +1,4 @@
-"""Indexing one repository: what is new in it, read, appended to the log, carried into the views."""
+"""Indexing one repository: what is new in it, read and appended to the log."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from govc_search.errors import UsageError
 from govc_search.indexer.naming import identify
 from govc_search.indexer.reader_pool import ReaderPool
 from govc_search.indexer.repository import Head, Ref, Repository
-from govc_search.indexer.views import Feeder
 from govc_search.records import AMENDMENT, KINDS, REF_UPDATE, REPOSITORY
 from govc_search.settings import Settings
 from govc_search.store.known import Held, Known
-from govc_search.store.log import Entry, Log, Payload
+from govc_search.store.log import Log, Payload
 
 __all__ = [
     "DEPTHS",
@@ -87,29 +86,27 @@ def index_repository(
     options: IndexOptions,
     log: Log,
     known: Known,
-    feeding: Callable[[], Feeder],
     settings: Settings,
     scratch: Path,
+    check: Callable[[], None],
     progress: Callable[[Progress], None] | None = None,
 ) -> IndexReport:
     """Reads what is new in the repository at `path` and returns what was done.
 
     The private view that it is read through is made in the directory `scratch`.
-    On KeyboardInterrupt what was logged is carried into the views and the report says so; the
-    next run goes on from there. Raises SourceError for what is no readable repository.
+    `check` is called for every batch and may raise. On KeyboardInterrupt the report says so; the
+    next run goes on from what was logged. Raises SourceError for what is no readable repository.
     """
     started = time.perf_counter()
     tell = progress or (lambda _: None)
     # Ctrl-C strikes the main thread wherever it is, so a write to the log has another one: it is
     # done, or was not begun.
     with Repository.open(path, scratch) as repository, ThreadPoolExecutor(1, "log") as writer:
-        run = _Run(repository, options, log, known, settings, tell, writer)
+        run = _Run(repository, options, log, known, settings, check, tell, writer)
         try:
-            with feeding() as feeder:
-                try:
-                    run.all(feeder)
-                except KeyboardInterrupt:
-                    run.report.interrupted = True
+            run.all()
+        except KeyboardInterrupt:
+            run.report.interrupted = True
         finally:
             tell(Progress("done", run.report.commits_added, run.report.commits_added, "commits"))
     run.report.elapsed = time.perf_counter() - started
@@ -146,6 +143,7 @@ class _Run:
         log: Log,
         known: Known,
         settings: Settings,
+        check: Callable[[], None],
         tell: Callable[[Progress], None],
         writer: ThreadPoolExecutor,
     ) -> None:
@@ -153,6 +151,7 @@ class _Run:
         self.log = log
         self.known = known
         self.settings = settings
+        self.check = check
         self.tell = tell
         self.writer = writer
         self.wrote = False
@@ -168,7 +167,7 @@ class _Run:
         self.jobs = options.jobs
         self.report = IndexReport(self.name, warnings=list(identity.warnings))
 
-    def all(self, feeder: Feeder) -> None:
+    def all(self) -> None:
         self.tell(Progress("refs", 0, None, "refs"))
         found = self.repository.refs(self.patterns)
         if self.patterns and not found and self.repository.refs():
@@ -197,16 +196,16 @@ class _Run:
         recorded = self.known.refs(self.name)
         hashes, amended = self._wanted(tips, recorded)
         if self.before is None or (changed and hashes):
-            self._append(feeder, "repository", REPOSITORY, [state])
-        self._read(feeder, hashes, amended)
+            self._append("repository", REPOSITORY, [state])
+        self._read(hashes, amended)
         updates = self._ref_updates(refs, recorded)
         if updates:
-            self._append(feeder, "ref_update", REF_UPDATE, updates)
+            self._append("ref_update", REF_UPDATE, updates)
             self.report.refs_updated = len(updates)
         # What could not be read is looked for again, with all that may lie behind it.
         complete = all(hash_ in amended for hash_, _ in self.report.failures)
         if changed or self.wrote or (self.before or {}).get("complete") != complete:
-            self._append(feeder, "repository", REPOSITORY, [self._state(head, complete=complete)])
+            self._append("repository", REPOSITORY, [self._state(head, complete=complete)])
         if not self.deeper:
             # These are indexed, and as much of them as is to be had.
             failures = [(h, why) for h, why in self.report.failures if h not in amended]
@@ -279,7 +278,7 @@ class _Run:
 
         return {name: commit for name, commit in held.items() if may_grow(name, commit)}
 
-    def _read(self, feeder: Feeder, hashes: list[str], amended: Mapping[str, Held]) -> None:
+    def _read(self, hashes: list[str], amended: Mapping[str, Held]) -> None:
         done, total = 0, len(hashes)
         self.tell(Progress("commits", 0, total, "commits"))
         if not hashes:
@@ -293,14 +292,14 @@ class _Run:
             settings=self.settings,
         ) as pool:
             for batch in pool.read(hashes):
+                self.check()
                 done += batch.asked
                 self.report.failures += batch.failures
-                self._take(feeder, batch.batch, batch.payload, amended)
+                self._take(batch.batch, batch.payload, amended)
                 self.tell(Progress("commits", done, total, "commits"))
 
     def _take(
         self,
-        feeder: Feeder,
         batch: pa.RecordBatch,
         payload: Payload,
         amended: Mapping[str, Held],
@@ -309,7 +308,7 @@ class _Run:
             return
         self.report.incomplete += batch.num_rows - batch.column("incomplete").null_count
         if not amended or not any(h in amended for h in batch.column("hash").to_pylist()):
-            self._write(feeder, "commit", batch, payload)
+            self._write("commit", batch, payload)
             return
         old = pa.array([h in amended for h in batch.column("hash").to_pylist()])
         new = batch.filter(pc.invert(old))
@@ -326,14 +325,14 @@ class _Run:
         ]
         again = again.filter(pa.array(brings, pa.bool_()))
         if new.num_rows:
-            self._write(feeder, "commit", new)
+            self._write("commit", new)
         if again.num_rows:
             targets = pa.array(
                 [amended[h].position for h in again.column("hash").to_pylist()], pa.uint64()
             )
             columns = [targets, *again.columns]
             rows = pa.RecordBatch.from_arrays(columns, schema=AMENDMENT)
-            self._write(feeder, "amendment", rows)
+            self._write("amendment", rows)
 
     def _ref_updates(
         self, refs: Sequence[Ref], recorded: Mapping[str, Mapping[str, Any]]
@@ -385,22 +384,17 @@ class _Run:
                 )
         return updates
 
-    def _append(
-        self, feeder: Feeder, kind: str, schema: pa.Schema, rows: list[dict[str, Any]]
-    ) -> None:
-        self._write(feeder, kind, _records(schema, rows))
+    def _append(self, kind: str, schema: pa.Schema, rows: list[dict[str, Any]]) -> None:
+        self._write(kind, _records(schema, rows))
 
-    def _write(
-        self, feeder: Feeder, kind: str, batch: pa.RecordBatch, payload: Payload | None = None
-    ) -> None:
+    def _write(self, kind: str, batch: pa.RecordBatch, payload: Payload | None = None) -> None:
         part = payload or (_KIND[kind], batch)
-        first, _ = self.writer.submit(self.log.append, [part]).result()
+        self.writer.submit(self.log.append, [part]).result()
         # Counted as soon as it is durable: an interrupt may come before the views have it.
         if kind == "commit":
             self.report.commits_added += batch.num_rows
         elif kind == "amendment":
             self.report.amended += batch.num_rows
-        feeder.feed([Entry(_KIND[kind], first, batch)])
         self.wrote = True
 
 

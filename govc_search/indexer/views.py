@@ -106,13 +106,17 @@ class Feeder:
 
     def _put(self, item: list[Entry] | _Commit) -> None:
         for waiting in self._queues:
-            while True:
+            while not self._hurry.is_set():
                 self.check()
                 try:
                     waiting.put(item, timeout=0.2)
                     break
                 except queue.Full:
                     continue
+
+    def hurry(self) -> None:
+        """Has the views end after what they are at; what they were fed beyond that is dropped."""
+        self._hurry.set()
 
     def check(self) -> None:
         """Raises what a view raised."""

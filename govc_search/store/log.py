@@ -156,6 +156,16 @@ class Log:
             raise mine.error
         return mine.first, mine.last
 
+    def wait(self, until: Callable[[int], bool]) -> None:
+        """Waits until `until` is true of the last position: asked at every append and `wake`."""
+        with self._lock:
+            self._turn.wait_for(lambda: until(self._last))
+
+    def wake(self) -> None:
+        """Has those who wait ask again whether they still have to."""
+        with self._lock:
+            self._turn.notify_all()
+
     def read(self, after: int = 0) -> Iterator[list[Entry]]:
         """Yields the records after position `after`, a list of entries for each frame.
 
