@@ -16,7 +16,7 @@ from govc_search import scope
 from govc_search.errors import BusyError, StoreError, UsageError
 from govc_search.holder.listener import Listener
 from govc_search.indexer.follower import Follower
-from govc_search.indexer.intake import PushReport, push
+from govc_search.indexer.intake import Intake, PushReport
 from govc_search.indexer.pipeline import (
     DEPTHS,
     IndexOptions,
@@ -144,6 +144,12 @@ class Engine:
             self._open_views()
             self._follower = Follower(self._log, lambda: self._views, self._readers.replacing)
             self._resources.callback(self._follower.close)
+            self._intake = Intake(
+                self._log,
+                lambda: Known(self._table),
+                lambda: self._table.checkpoint,
+                self._catch_up,
+            )
             self._catch_up(self._listener.opening(progress))
             self._listener.serve(self)
         except BaseException:
@@ -217,7 +223,7 @@ class Engine:
                 with self._follower.bulk():
                     report = index_repository(
                         path, options, self._log, Known(self._table), self.settings, self._scratch,
-                        self._follower.check, progress,
+                        self._intake.claim, self._follower.check, progress,
                     )  # fmt: skip
             finally:
                 shutil.rmtree(self._scratch, ignore_errors=True)
@@ -225,16 +231,21 @@ class Engine:
         report.elapsed = time.perf_counter() - started
         return report
 
-    def push(self, commits: Sequence[object], *, atomic: bool = False) -> PushReport:
+    def push(
+        self, commits: Sequence[object], *, atomic: bool = False, wait: bool = True
+    ) -> PushReport:
         """Takes commits from any version-control system and returns what became of each.
 
-        A commit is a mapping: see `indexer.pushed`. It is durable when this returns, and seen by
-        every query asked from then on. With `atomic` none is taken where one is refused.
+        A commit is a mapping: see `indexer.pushed`. It is durable when this returns, and with
+        `wait` seen by every query from then on. With `atomic` none is taken where one is refused.
+        Many threads may push at once. Raises UsageError `repository_busy`.
         """
-        with self._at_work():
-            self._catch_up()
-            report = push(commits, self._log, Known(self._table), self.settings, atomic=atomic)
-            self._catch_up()
+        self._readers.check()
+        report = self._intake.push(commits, self.settings, atomic=atomic)
+        if wait:
+            self._follower.reach(report.last_position, scope.current().check)
+        else:
+            self._follower.go_on()
         return report
 
     def remove(self, repo: str) -> int:
@@ -244,8 +255,8 @@ class Engine:
         Raises UsageError `unknown_repository`.
         """
         with self._at_work():
-            self._catch_up()
-            count = remove_repository(repo, self._log, Known(self._table))
+            with self._intake.claim(repo):
+                count = remove_repository(repo, self._log, Known(self._table))
             self._catch_up()
         return count
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import threading
 from datetime import UTC, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from fixtures.indexed import column, rows
 
 import govc_search
 from govc_search import Engine
+from govc_search.store import log as log_module
 
 # What only git knows of a commit, or what differs by nature.
 _PEOPLE = ", ".join(
@@ -170,3 +173,66 @@ def test_lines_of_a_patch_as_others_write_it(engine: Engine) -> None:
     assert rows(engine, "SELECT path, change_type, insertions FROM changes ORDER BY path") == [
         ("a.txt", "M", 1), ("b", "M", None),
     ]  # fmt: skip
+
+
+def test_pushes_at_the_same_time_take_each_commit_once(engine: Engine) -> None:
+    reports: list[Any] = []
+    start = threading.Barrier(8)
+
+    def push(first: int) -> None:
+        start.wait()
+        for n in range(first, first + 40, 4):
+            # Half of what each sends is sent by another too, some of it says more.
+            more = {"changes": [{"path": f"{first}"}]} if n % 3 == 0 and first % 2 else {}
+            reports.append(engine.push([commit(i, **more) for i in range(n, n + 4)], wait=False))
+
+    threads = [threading.Thread(target=push, args=(20 * i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wanted = {commit(n)["hash"] for n in range(180)}
+    assert sum(r.accepted for r in reports) == len(wanted)
+    engine.push([])
+    assert column(engine, "SELECT hash FROM commits ORDER BY hash") == sorted(wanted)
+    positions = dict(rows(engine, "SELECT hash, position FROM commits"))
+    told = {p for r in reports for p in r.positions}
+    assert told == set(positions.values())
+    assert column(engine, "SELECT repo FROM repos") == ["svn"]
+    assert {int(h, 16) % 3 for h in column(engine, "SELECT DISTINCT hash FROM changes")} <= {
+        0,
+        1,
+        2,
+    }
+    assert engine.verify() == []
+
+
+def test_pushes_share_what_makes_them_durable(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.push([commit(0)])
+    synced = []
+    real, first = os.fsync, threading.Event()
+
+    def fsync(fd: int) -> None:
+        if fd == engine._log._fd:
+            synced.append(fd)
+        # The first one waits until all others wait for it.
+        if not first.is_set() and synced:
+            first.set()
+            while len(engine._log._queue) < 15:
+                threading.Event().wait(0.001)
+        real(fd)
+
+    monkeypatch.setattr(log_module.os, "fsync", fsync)
+    threads = [
+        threading.Thread(target=engine.push, args=([commit(n)],), kwargs={"wait": False})
+        for n in range(1, 17)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(synced) == 2
+    engine.push([])
+    assert len(column(engine, "SELECT hash FROM commits")) == 17

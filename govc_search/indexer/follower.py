@@ -53,7 +53,7 @@ class Follower:
         to be done. On Ctrl-C the views end after what they are at. Raises what a view raised.
         """
         if self._checkpoint() < position:
-            self._go_on()
+            self.go_on()
             self._wait(position, check, tell)
 
     def _wait(
@@ -87,7 +87,7 @@ class Follower:
         When all is appended it is waited for as `reach` does.
         """
         self._set(bulks=1)
-        self._go_on()
+        self.go_on()
         try:
             yield
         finally:
@@ -120,7 +120,8 @@ class Follower:
         self._log.wake()
         self._wait_until_idle()
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """Has the views take what is logged, also where one of them failed before."""
         with self._changed:
             self._failed = None
             self._resting = False

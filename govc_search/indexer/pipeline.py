@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 
 from govc_search import gaps
 from govc_search.errors import UsageError
-from govc_search.indexer.naming import identify
+from govc_search.indexer.naming import Identity, identify
 from govc_search.indexer.reader_pool import ReaderPool
 from govc_search.indexer.repository import Head, Ref, Repository
 from govc_search.records import AMENDMENT, KINDS, REF_UPDATE, REPOSITORY
@@ -88,13 +89,14 @@ def index_repository(
     known: Known,
     settings: Settings,
     scratch: Path,
+    claim: Callable[[str], AbstractContextManager[None]],
     check: Callable[[], None],
     progress: Callable[[Progress], None] | None = None,
 ) -> IndexReport:
     """Reads what is new in the repository at `path` and returns what was done.
 
     The private view that it is read through is made in the directory `scratch`.
-    `check` is called for every batch and may raise. On KeyboardInterrupt the report says so; the
+    `claim` keeps other writers out of the repository. `check` is called for every batch and may raise. On KeyboardInterrupt the report says so; the
     next run goes on from what was logged. Raises SourceError for what is no readable repository.
     """
     started = time.perf_counter()
@@ -102,16 +104,20 @@ def index_repository(
     # Ctrl-C strikes the main thread wherever it is, so a write to the log has another one: it is
     # done, or was not begun.
     with Repository.open(path, scratch) as repository, ThreadPoolExecutor(1, "log") as writer:
-        run = _Run(repository, options, log, known, settings, check, tell, writer)
+        identity = identify(repository, options.name, known)
+        report = IndexReport(identity.name, warnings=list(identity.warnings))
         try:
-            run.all()
+            with claim(identity.name):
+                _Run(
+                    repository, identity, options, report, log, known, settings, check, tell, writer
+                ).all()
         except KeyboardInterrupt:
-            run.report.interrupted = True
+            report.interrupted = True
         finally:
-            tell(Progress("done", run.report.commits_added, run.report.commits_added, "commits"))
-    run.report.elapsed = time.perf_counter() - started
-    run.report.last_position = log.last
-    return run.report
+            tell(Progress("done", report.commits_added, report.commits_added, "commits"))
+    report.elapsed = time.perf_counter() - started
+    report.last_position = log.last
+    return report
 
 
 def remove_repository(repo: str, log: Log, known: Known) -> int:
@@ -139,7 +145,9 @@ class _Run:
     def __init__(
         self,
         repository: Repository,
+        identity: Identity,
         options: IndexOptions,
+        report: IndexReport,
         log: Log,
         known: Known,
         settings: Settings,
@@ -155,7 +163,6 @@ class _Run:
         self.tell = tell
         self.writer = writer
         self.wrote = False
-        identity = identify(repository, options.name, known)
         self.name, self.url = identity.name, identity.url
         self.before = known.repository(self.name)
         before: Mapping[str, Any] = self.before or {}
@@ -165,7 +172,7 @@ class _Run:
             options.refs if options.refs is not None else tuple(before.get("refs") or ())
         )
         self.jobs = options.jobs
-        self.report = IndexReport(self.name, warnings=list(identity.warnings))
+        self.report = report
 
     def all(self) -> None:
         self.tell(Progress("refs", 0, None, "refs"))
