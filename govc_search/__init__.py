@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from govc_search.errors import GovcSearchError
 
 if TYPE_CHECKING:
-    from govc_search.engine import Engine, IndexReport, Progress, Status
+    from govc_search.engine import Engine, IndexReport, Progress, PushReport, Status
     from govc_search.engine import open_engine as open  # noqa: A004 - govc_search.open reads well
     from govc_search.ql.result import Result, Stream
 
@@ -25,6 +25,7 @@ __all__ = [
     "GovcSearchError",
     "IndexReport",
     "Progress",
+    "PushReport",
     "Result",
     "Status",
     "Stream",
@@ -36,6 +37,7 @@ _HOME = {
     "Engine": ("govc_search.engine", "Engine"),
     "IndexReport": ("govc_search.engine", "IndexReport"),
     "Progress": ("govc_search.engine", "Progress"),
+    "PushReport": ("govc_search.engine", "PushReport"),
     "Status": ("govc_search.engine", "Status"),
     "open": ("govc_search.engine", "open_engine"),
     "Result": ("govc_search.ql.result", "Result"),

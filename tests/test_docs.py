@@ -416,6 +416,7 @@ def test_the_public_names_are_these() -> None:
         "GovcSearchError",
         "IndexReport",
         "Progress",
+        "PushReport",
         "Result",
         "Status",
         "Stream",

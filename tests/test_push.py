@@ -16,6 +16,7 @@ from fixtures.indexed import column, rows
 
 import govc_search
 from govc_search import Engine
+from govc_search.indexer import pushed
 from govc_search.store import log as log_module
 
 # What only git knows of a commit, or what differs by nature.
@@ -173,6 +174,20 @@ def test_lines_of_a_patch_as_others_write_it(engine: Engine) -> None:
     assert rows(engine, "SELECT path, change_type, insertions FROM changes ORDER BY path") == [
         ("a.txt", "M", 1), ("b", "M", None),
     ]  # fmt: skip
+
+
+def test_the_example_of_the_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "push.md").read_text()
+    example = page.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "push.md", "exec"), {})  # noqa: S102 - our own text
+    assert "check the length first" in capsys.readouterr().out
+    fields = set(re.findall(r"`(\w+)`", page))
+    assert fields >= pushed._COMMIT_FIELDS | pushed._CHANGE_FIELDS
+    source = Path(str(pushed.__file__)).read_text()
+    assert set(re.findall(r'_RefusedError\(\s*"(\w+)"', source)) | {"invalid_patch"} <= fields
 
 
 def test_pushes_at_the_same_time_take_each_commit_once(engine: Engine) -> None:
