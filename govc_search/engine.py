@@ -25,6 +25,7 @@ from govc_search.indexer.pipeline import (
     index_repository,
     remove_repository,
 )
+from govc_search.indexer.pushed_refs import put_refs
 from govc_search.indexer.text import TextIndex
 from govc_search.indexer.views import catch_up
 from govc_search.ql.box import errors_in_box, to_gql
@@ -247,6 +248,22 @@ class Engine:
         else:
             self._follower.go_on()
         return report
+
+    def put_refs(self, repo: str, refs: Mapping[str, str], *, head: str | None = None) -> int:
+        """Has a pushed repository have just these refs, full names to hashes of its commits.
+
+        `head` is the full name of its default branch. Returns how many refs changed. Raises
+        UsageError: see `indexer.pushed_refs`.
+        """
+        with self._at_work(), self._intake.claim(repo):
+            self._catch_up()
+            graph = self._graphs.at(self.as_of)
+            changed = put_refs(
+                repo, refs, head, self._log, Known(self._table),
+                lambda a, b: graph.is_ancestor(repo, a, b),
+            )  # fmt: skip
+            self._catch_up()
+        return changed
 
     def remove(self, repo: str) -> int:
         """Removes a repository from all answers and returns how many commits it had.

@@ -16,6 +16,7 @@ from fixtures.indexed import column, rows
 
 import govc_search
 from govc_search import Engine
+from govc_search.errors import UsageError
 from govc_search.indexer import pushed
 from govc_search.store import log as log_module
 
@@ -114,6 +115,33 @@ def test_a_commit_sent_again_keeps_its_place(engine: Engine) -> None:
     ]
     # Nothing is taken away by what says less.
     assert engine.push([commit(1)]).amended == 0
+    assert engine.verify() == []
+
+
+def test_refs_of_what_was_pushed(engine: Engine) -> None:
+    a, b, c = (commit(n)["hash"] for n in (1, 2, 3))
+    engine.push([commit(1), commit(2, parents=[a]), commit(3, parents=[a])])
+    refs = {"refs/heads/main": b, "refs/tags/v1.0": a}
+    assert engine.put_refs("svn", refs, head="refs/heads/main") == 2
+    assert engine.put_refs("svn", refs, head="refs/heads/main") == 0
+    assert rows(engine, "SELECT name, hash, is_head FROM refs ORDER BY name") == [
+        ("main", b, True), ("v1.0", a, False),
+    ]  # fmt: skip
+    assert column(engine, "SELECT hash FROM commits WHERE IN_RANGE('v1.0..HEAD')") == [b]
+    assert engine.put_refs("svn", {"refs/heads/main": c}) == 2
+    assert rows(engine, "SELECT ref, old_hash, new_hash, forced FROM ref_updates ORDER BY position") == [
+        ("refs/heads/main", None, b, False), ("refs/tags/v1.0", None, a, False),
+        ("refs/heads/main", b, c, True), ("refs/tags/v1.0", a, None, False),
+    ]  # fmt: skip
+    for wrong, code in (
+        ({"main": a}, "invalid_ref"), ({"refs/heads/a b": a}, "invalid_ref"),
+        ({"refs/heads/x": "0" * 40}, "unknown_commit"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError) as raised:
+            engine.put_refs("svn", wrong)
+        assert raised.value.code == code
+    with pytest.raises(UsageError, match="no repository"):
+        engine.put_refs("other", {})
     assert engine.verify() == []
 
 

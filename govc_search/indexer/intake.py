@@ -25,10 +25,10 @@ from govc_search.settings import Settings
 from govc_search.store.known import Known, Sent
 from govc_search.store.log import Log
 
-__all__ = ["Intake", "PushReport"]
+__all__ = ["PUSHED", "Intake", "PushReport"]
 
 # Where a repository is that no git repository was read for.
-_PUSHED = "push:"
+PUSHED = "push:"
 _KIND = {k.name: k for k in KINDS}
 _FORMATS = {40: "sha1", 64: "sha256"}
 # What is reserved for the record of a repository, in place of a hash.
@@ -331,7 +331,7 @@ def _foreign(
 def _repository(repo: str, commits: Sequence[Key], now: int) -> dict[str, Any]:
     form = next(_FORMATS[len(h)] for r, h in commits if r == repo)
     return {
-        "repo": repo, "event": "added", "url": f"{_PUSHED}{repo}", "object_format": form,
+        "repo": repo, "event": "added", "url": f"{PUSHED}{repo}", "object_format": form,
         "default_branch": None, "head": None, "diffs": "full", "merges": "none", "refs": [],
         "mailmap": None, "complete": False, "at": now,
     }  # fmt: skip
