@@ -224,7 +224,7 @@ class Engine:
                 with self._follower.bulk():
                     report = index_repository(
                         path, options, self._log, Known(self._table), self.settings, self._scratch,
-                        self._intake.claim, self._follower.check, progress,
+                        self._intake.claim, self._follower.near, progress,
                     )  # fmt: skip
             finally:
                 shutil.rmtree(self._scratch, ignore_errors=True)

@@ -75,6 +75,17 @@ class Follower:
             self._rest()
             raise
 
+    def near(self, position: int) -> None:
+        """Waits until the views were handed what the log holds up to `position`.
+
+        Who appends much then shares the processors with the views from the start, and does not
+        leave them to work alone in the end.
+        """
+        with self._changed:
+            while self._fed < position:
+                self.check()
+                self._changed.wait(_LOOK_SECONDS)
+
     def check(self) -> None:
         """Raises what a view raised."""
         if self._failed is not None:
@@ -176,7 +187,9 @@ class Follower:
             while not self._stops():
                 for entries in gathered(self._log.read(self._fed)):
                     feeder.feed(entries)
-                    self._fed = entries[-1].last
+                    with self._changed:
+                        self._fed = entries[-1].last
+                        self._changed.notify_all()
                     if self._stops():
                         return
                 if not self._bulks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -34,6 +35,8 @@ __all__ = [
 
 DEPTHS = ("none", "paths", "full")
 _KIND = {k.name: k for k in KINDS}
+# Frames that the log may be ahead of the views while it is filled.
+_AHEAD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +93,14 @@ def index_repository(
     settings: Settings,
     scratch: Path,
     claim: Callable[[str], AbstractContextManager[None]],
-    check: Callable[[], None],
+    near: Callable[[int], None],
     progress: Callable[[Progress], None] | None = None,
 ) -> IndexReport:
     """Reads what is new in the repository at `path` and returns what was done.
 
     The private view that it is read through is made in the directory `scratch`.
-    `claim` keeps other writers out of the repository. `check` is called for every batch and may raise. On KeyboardInterrupt the report says so; the
+    `claim` keeps other writers out of the repository, `near` waits until the views come near a
+    position. On KeyboardInterrupt the report says so; the
     next run goes on from what was logged. Raises SourceError for what is no readable repository.
     """
     started = time.perf_counter()
@@ -109,7 +113,7 @@ def index_repository(
         try:
             with claim(identity.name):
                 _Run(
-                    repository, identity, options, report, log, known, settings, check, tell, writer
+                    repository, identity, options, report, log, known, settings, near, tell, writer
                 ).all()
         except KeyboardInterrupt:
             report.interrupted = True
@@ -151,7 +155,7 @@ class _Run:
         log: Log,
         known: Known,
         settings: Settings,
-        check: Callable[[], None],
+        near: Callable[[int], None],
         tell: Callable[[Progress], None],
         writer: ThreadPoolExecutor,
     ) -> None:
@@ -159,7 +163,8 @@ class _Run:
         self.log = log
         self.known = known
         self.settings = settings
-        self.check = check
+        self.near = near
+        self.written: deque[int] = deque()
         self.tell = tell
         self.writer = writer
         self.wrote = False
@@ -299,7 +304,6 @@ class _Run:
             settings=self.settings,
         ) as pool:
             for batch in pool.read(hashes):
-                self.check()
                 done += batch.asked
                 self.report.failures += batch.failures
                 self._take(batch.batch, batch.payload, amended)
@@ -396,13 +400,16 @@ class _Run:
 
     def _write(self, kind: str, batch: pa.RecordBatch, payload: Payload | None = None) -> None:
         part = payload or (_KIND[kind], batch)
-        self.writer.submit(self.log.append, [part]).result()
+        _, last = self.writer.submit(self.log.append, [part]).result()
         # Counted as soon as it is durable: an interrupt may come before the views have it.
         if kind == "commit":
             self.report.commits_added += batch.num_rows
         elif kind == "amendment":
             self.report.amended += batch.num_rows
         self.wrote = True
+        self.written.append(last)
+        if len(self.written) > _AHEAD:
+            self.near(self.written.popleft())
 
 
 def _shown(value: object) -> object:
