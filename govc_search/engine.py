@@ -40,6 +40,7 @@ from govc_search.readers import Readers
 from govc_search.repositories import Repositories
 from govc_search.settings import Settings
 from govc_search.status import Status
+from govc_search.store.commit_rows import commit_with_changes
 from govc_search.store.coverage import Coverage
 from govc_search.store.graph import Graphs
 from govc_search.store.known import Known
@@ -488,24 +489,9 @@ class Engine:
         return self._readers.read(lambda: self._commit(revision, repo))
 
     def _commit(self, revision: str, repo: str | None) -> list[dict[str, Any]]:
-        as_of = self.as_of
-        found = self._repositories(as_of).resolve(revision, repo)
-        out = []
-        for position in found:
-            commit = self._rows(
-                "SELECT * EXCLUDE (body_start) FROM commits WHERE position = $p", p=position
-            )[0]
-            changes = self._rows(
-                "SELECT * FROM changes WHERE position = $p ORDER BY change_id", p=position
-            )
-            hunks = self._rows(
-                "SELECT * FROM hunks WHERE change_id BETWEEN $a AND $b ORDER BY change_id, hunk",
-                a=position << 20, b=(position + 1 << 20) - 1,
-            )  # fmt: skip
-            for change in changes:
-                change["hunks"] = [h for h in hunks if h["change_id"] == change["change_id"]]
-            out.append({**commit, "changes": changes})
-        return out
+        found = self._repositories(self.as_of).resolve(revision, repo)
+        with self._table.cursor() as cursor:
+            return [commit_with_changes(cursor, position) for position in found]
 
     def status(self) -> Status:
         """Returns what the data directory holds."""
