@@ -1,14 +1,14 @@
 """Commits pushed by clients: mappings as JSON or Arrow give them, checked and made into records.
 
-What a commit must and may hold stands in `Field`s below; each commit is checked on its own, so
-that a bad one is refused with its reason and the others are taken.
+What a commit must and may hold stands in `_COMMIT_FIELDS` and `_CHANGE_FIELDS`; each commit is
+checked on its own, so that a bad one is refused with its reason and the others are taken.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -362,9 +362,11 @@ def _all_changes(read: Sequence[_Commit], parsed: Patches) -> pa.Array:
     counted = sent & ~binary
     hunks = parsed.hunks.filter(pa.array(kept)) if len(owner) else parsed.hunks
     owner = owner[kept]
-    count: Callable[[_Ints], _Ints] = lambda n: np.bincount(  # noqa: E731 - two uses, one line
-        owner, weights=n[kept], minlength=len(changes)
-    ).astype(np.int64)
+
+    def count(lines: _Ints) -> _Ints:
+        summed = np.bincount(owner, weights=lines[kept], minlength=len(changes))
+        return summed.astype(np.int64)
+
     per_change = np.bincount(owner, minlength=len(changes))
     names = ("path", "old_path", "change_type", "old_mode", "new_mode", "old_blob", "new_blob")
     arrays: dict[str, pa.Array] = {
